@@ -1,0 +1,176 @@
+//! Facts worth journalling. An event belongs to exactly one entity; several of them make a
+//! [`Record`](super::record::Record). The enum's order and every field are the journal's format (version 1): change
+//! them only together with a new version byte.
+
+use super::ids::{FamilyId, OrderId, ProductId, UserId};
+use super::money::Delta;
+use super::order::{GoodsReturn, Order, OrderStatus};
+use super::product::Details;
+use super::session::SessionGrant;
+use super::text::Text;
+use super::time::Timestamp;
+use super::user::Profile;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One step of an entity's running total. The tail of the journal fills `total` and `version` when the record is
+/// enqueued; versions of one entity are gapless in journal order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Posting {
+    pub delta: Delta,
+    /// The total after this step.
+    pub total: i64,
+    pub version: u64,
+}
+
+impl Posting {
+    /// A step whose figures the tail has yet to assign.
+    pub const fn of(delta: Delta) -> Self {
+        Self { delta, total: 0, version: 0 }
+    }
+}
+
+/// Why a product's stock moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MovementKind {
+    Initial,
+    Restock,
+    Adjust,
+    Sale,
+    Cancel,
+    Return,
+}
+
+/// Why a balance moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    Increment,
+    Decrement,
+    Order,
+    Cancel,
+    Return,
+    TransferIn,
+    TransferOut,
+}
+
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal),* $(,)? }) => {
+        impl $name {
+            /// The word that the API and both stores use.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+            /// The inverse of [`Self::word`].
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words!(MovementKind {
+    Initial = "initial",
+    Restock = "restock",
+    Adjust = "adjust",
+    Sale = "sale",
+    Cancel = "cancel",
+    Return = "return",
+});
+words!(EntryKind {
+    Increment = "increment",
+    Decrement = "decrement",
+    Order = "order",
+    Cancel = "cancel",
+    Return = "return",
+    TransferIn = "transfer_in",
+    TransferOut = "transfer_out",
+});
+
+/// The kinds of unique names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Namespace {
+    /// Emails, in lower case; held by users.
+    Email,
+    /// SKUs, as written; held by products.
+    Sku,
+}
+
+words!(Namespace { Email = "email", Sku = "sku" });
+
+/// A stock movement's particulars.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StockMove {
+    pub product_id: ProductId,
+    pub kind: MovementKind,
+    pub order_id: Option<OrderId>,
+    pub reason: Option<Text>,
+    pub posting: Posting,
+}
+
+/// A balance entry's particulars.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    pub user_id: UserId,
+    pub kind: EntryKind,
+    pub order_id: Option<OrderId>,
+    pub reference: Option<Text>,
+    pub description: Option<Text>,
+    pub posting: Posting,
+}
+
+/// One fact about one entity.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Event {
+    /// A product came to be; the posting's delta is its initial stock.
+    ProductCreated { product_id: ProductId, details: Arc<Details>, posting: Posting },
+    /// Name, sku, description, price or deletion changed; `details` is the whole new state, the delta 0.
+    ProductChanged { product_id: ProductId, details: Arc<Details>, posting: Posting },
+    StockMoved(StockMove),
+    UserRegistered { user_id: UserId, profile: Arc<Profile> },
+    EntryPosted(Entry),
+    OrderPlaced(Arc<Order>),
+    OrderAdvanced { order_id: OrderId, user_id: UserId, status: OrderStatus },
+    GoodsReturned(Arc<GoodsReturn>),
+    SessionOpened { family_id: FamilyId, grant: SessionGrant },
+    /// The refresh token of `generation` was issued.
+    SessionRotated { family_id: FamilyId, generation: u32, rotated_at: Timestamp },
+    SessionRevoked { family_id: FamilyId, revoked_at: Timestamp },
+    /// `holder` is the id of the user or product that the name now belongs to.
+    NameTaken { namespace: Namespace, name: Arc<str>, holder: u64 },
+    NameFreed { namespace: Namespace, name: Arc<str> },
+}
+
+impl Event {
+    /// The step of a running total that this event makes, if it makes one.
+    pub fn posting(&self) -> Option<&Posting> {
+        match self {
+            Self::ProductCreated { posting, .. } | Self::ProductChanged { posting, .. } => Some(posting),
+            Self::StockMoved(StockMove { posting, .. }) | Self::EntryPosted(Entry { posting, .. }) => {
+                Some(posting)
+            }
+            Self::UserRegistered { .. }
+            | Self::OrderPlaced(_)
+            | Self::OrderAdvanced { .. }
+            | Self::GoodsReturned(_)
+            | Self::SessionOpened { .. }
+            | Self::SessionRotated { .. }
+            | Self::SessionRevoked { .. }
+            | Self::NameTaken { .. }
+            | Self::NameFreed { .. } => None,
+        }
+    }
+
+    /// As [`Self::posting`], for the tail to fill in.
+    pub fn posting_mut(&mut self) -> Option<&mut Posting> {
+        match self {
+            Self::ProductCreated { posting, .. } | Self::ProductChanged { posting, .. } => Some(posting),
+            Self::StockMoved(StockMove { posting, .. }) | Self::EntryPosted(Entry { posting, .. }) => {
+                Some(posting)
+            }
+            _ => None,
+        }
+    }
+}

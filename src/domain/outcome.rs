@@ -1,0 +1,193 @@
+//! What a caller is told: a pure function of the committed record, so that the reply to a retry, also after a restart,
+//! is the first reply again.
+
+use super::event::{Entry, Event, MovementKind};
+use super::ids::{OrderId, ProductId, Seq, TransferId, UserId};
+use super::money::Money;
+use super::order::{GoodsReturn, Order, OrderStatus};
+use super::product::ProductView;
+use super::record::{Operation, Record, Snapshot};
+use super::rejection::Rejection;
+use super::time::Timestamp;
+use super::user::Role;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The result of a committed operation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    Purchased(Purchased),
+    Ordered { order_id: OrderId, status: OrderStatus, total: Money },
+    /// The order after the step.
+    OrderStepped(Arc<Order>),
+    Returned { goods: Arc<GoodsReturn>, balance: i64 },
+    Posted(PostedEntry),
+    Transferred { id: TransferId, amount: Money, balance: i64 },
+    /// An item created, changed, restocked or restored.
+    Item(ProductView),
+    ItemDeleted(ProductView),
+    Registered(NewUser),
+    /// Sessions answer with tokens, which are computed, not stored.
+    SessionChanged,
+    Refused(Rejection),
+}
+
+/// A purchase as its buyer sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Purchased {
+    pub order_id: OrderId,
+    pub product_id: ProductId,
+    pub quantity: u32,
+    pub unit_price: Money,
+    pub total: Money,
+    /// The product's stock right after this purchase.
+    pub remaining_stock: i64,
+    /// The buyer's balance right after this purchase.
+    pub balance: i64,
+}
+
+/// A balance entry with its position.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PostedEntry {
+    pub entry: Entry,
+    pub seq: Seq,
+    pub at: Timestamp,
+}
+
+/// A stock movement with its position.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Movement {
+    pub seq: Seq,
+    pub delta: i64,
+    pub stock_after: i64,
+    pub version: u64,
+    pub kind: MovementKind,
+    pub order_id: Option<OrderId>,
+    pub reason: Option<Arc<str>>,
+    pub at: Timestamp,
+}
+
+/// A user as others may see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewUser {
+    pub id: UserId,
+    pub name: Arc<str>,
+    pub email: Arc<str>,
+    pub role: Role,
+    pub created_at: Timestamp,
+}
+
+impl Outcome {
+    /// Reads the reply out of a record that has its position and figures. `shown` is what the commit showed beyond the
+    /// events; for a keyed record it is in the record itself.
+    ///
+    /// `None` only for a record whose events do not fit its operation, which no owner writes.
+    pub fn of(record: &Record, shown: Option<&Snapshot>) -> Option<Self> {
+        if let Some(refusal) = &record.refusal {
+            return Some(Self::Refused(refusal.rejection.clone()));
+        }
+        let snapshot = record.key.as_ref().and_then(|key| key.snapshot.as_ref()).or(shown);
+        match record.operation {
+            Operation::Purchase => purchased(record),
+            Operation::Order => order(record).map(|order| Self::Ordered {
+                order_id: order.id,
+                status: order.status,
+                total: order.total,
+            }),
+            Operation::Cancel | Operation::Ship | Operation::Deliver => match snapshot {
+                Some(Snapshot::Order(order)) => {
+                    let mut order = Order::clone(order);
+                    order.updated_at = record.at;
+                    Some(Self::OrderStepped(Arc::new(order)))
+                }
+                _ => None,
+            },
+            Operation::Return => record.events.iter().find_map(|event| match event {
+                Event::GoodsReturned(goods) => {
+                    Some(Self::Returned { goods: goods.clone(), balance: entry(record)?.posting.total })
+                }
+                _ => None,
+            }),
+            Operation::Increment | Operation::Decrement => entry(record).map(|entry| {
+                Self::Posted(PostedEntry { entry: entry.clone(), seq: record.seq, at: record.at })
+            }),
+            Operation::Transfer => transferred(record),
+            Operation::CreateItem | Operation::ChangeItem | Operation::MoveStock | Operation::RestoreItem => {
+                item(record, snapshot).map(Self::Item)
+            }
+            Operation::DeleteItem => item(record, snapshot).map(Self::ItemDeleted),
+            Operation::Register => registered(record),
+            Operation::Login | Operation::Refresh | Operation::Logout => Some(Self::SessionChanged),
+        }
+    }
+}
+
+fn order(record: &Record) -> Option<&Arc<Order>> {
+    record.events.iter().find_map(|event| match event {
+        Event::OrderPlaced(order) => Some(order),
+        _ => None,
+    })
+}
+
+fn entry(record: &Record) -> Option<&Entry> {
+    record.events.iter().find_map(|event| match event {
+        Event::EntryPosted(entry) => Some(entry),
+        _ => None,
+    })
+}
+
+fn purchased(record: &Record) -> Option<Outcome> {
+    let order = order(record)?;
+    let line = order.lines.first()?;
+    let remaining_stock = record.events.iter().find_map(|event| match event {
+        Event::StockMoved(movement) => Some(movement.posting.total),
+        _ => None,
+    })?;
+    Some(Outcome::Purchased(Purchased {
+        order_id: order.id,
+        product_id: line.product_id,
+        quantity: line.quantity.get(),
+        unit_price: line.unit_price,
+        total: order.total,
+        remaining_stock,
+        balance: entry(record)?.posting.total,
+    }))
+}
+
+fn transferred(record: &Record) -> Option<Outcome> {
+    let sent = entry(record)?;
+    let id = uuid::Uuid::parse_str(sent.reference.as_ref()?.as_str()).ok()?;
+    Some(Outcome::Transferred {
+        id: TransferId::new(id),
+        amount: Money::new(-sent.posting.delta)?,
+        balance: sent.posting.total,
+    })
+}
+
+fn item(record: &Record, snapshot: Option<&Snapshot>) -> Option<ProductView> {
+    let (product_id, details, posting) = record.events.iter().find_map(|event| match event {
+        Event::ProductCreated { product_id, details, posting }
+        | Event::ProductChanged { product_id, details, posting } => Some((*product_id, Some(details), posting)),
+        Event::StockMoved(movement) => Some((movement.product_id, None, &movement.posting)),
+        _ => None,
+    })?;
+    let details = match (details, snapshot) {
+        (Some(details), _) | (None, Some(Snapshot::Details(details))) => details.clone(),
+        _ => return None,
+    };
+    let (stock, version) = (posting.total, posting.version);
+    Some(ProductView { product_id, details, stock, version, updated_at: record.at })
+}
+
+fn registered(record: &Record) -> Option<Outcome> {
+    record.events.iter().find_map(|event| match event {
+        Event::UserRegistered { user_id, profile } => Some(Outcome::Registered(NewUser {
+            id: *user_id,
+            name: profile.name.as_str().into(),
+            email: profile.email.as_str().into(),
+            role: profile.role,
+            created_at: profile.created_at,
+        })),
+        _ => None,
+    })
+}

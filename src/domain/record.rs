@@ -1,0 +1,77 @@
+//! The unit of the journal: one atomic set of events with its position, cause and, when the caller gave an
+//! idempotency key, the key that it answers. Serialised with postcard behind a version byte (`journal/record`).
+
+use super::event::Event;
+use super::ids::{Seq, UserId};
+use super::order::Order;
+use super::product::Details;
+use super::rejection::Rejection;
+use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What was asked for; names the shape of the reply when the record is read back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Operation {
+    Purchase,
+    Order,
+    Cancel,
+    Ship,
+    Deliver,
+    Return,
+    Increment,
+    Decrement,
+    Transfer,
+    CreateItem,
+    ChangeItem,
+    MoveStock,
+    DeleteItem,
+    RestoreItem,
+    Register,
+    Login,
+    Refresh,
+    Logout,
+}
+
+/// A key's claim on the record: both are keyed hashes, so neither can be guessed from the journal or the store.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeyUse {
+    pub caller: UserId,
+    /// Of the key itself.
+    pub fingerprint: [u8; 16],
+    /// Of the whole request, to tell a retry from another request under the same key.
+    pub request: [u8; 16],
+    /// What the reply shows beyond the events' own figures.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// State that a reply shows and the record's events do not hold whole.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Snapshot {
+    Order(Arc<Order>),
+    /// Of the record's one product.
+    Details(Arc<Details>),
+}
+
+/// A remembered "no": the state it was decided on is that of `as_of`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    pub rejection: Rejection,
+    pub as_of: Seq,
+}
+
+/// One atomic set of events.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Assigned by the tail; 0 before.
+    pub seq: Seq,
+    /// When it was decided. A label: it orders nothing.
+    pub at: Timestamp,
+    pub operation: Operation,
+    /// Who asked, for the audit trail; none for the engine itself and for anonymous calls.
+    pub caller: Option<UserId>,
+    pub key: Option<KeyUse>,
+    /// Only with a key and without events.
+    pub refusal: Option<Refusal>,
+    pub events: Vec<Event>,
+}

@@ -1,0 +1,188 @@
+//! A session family: one login and the refresh tokens that descend from it. Tokens themselves are never stored; they
+//! are computed from the family and its generation.
+
+use super::entity::{Decision, Entity, Verdict};
+use super::event::Event;
+use super::ids::{FamilyId, UserId};
+use super::rejection::{Missing, Rejection};
+use super::time::Timestamp;
+use super::user::Role;
+use serde::{Deserialize, Serialize};
+
+/// Within so many seconds after a rotation the predecessor still yields the same successor: parallel requests and lost
+/// replies do not log anybody out.
+pub const REUSE_GRACE_SECONDS: i64 = 20;
+
+/// What a login grants, and to whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionGrant {
+    pub user_id: UserId,
+    pub role: Role,
+    pub opened_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A session as it was stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionView {
+    pub family_id: FamilyId,
+    pub grant: SessionGrant,
+    pub generation: u32,
+    pub rotated_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// The state of one family.
+#[derive(Clone, Debug)]
+pub struct Session {
+    view: Option<SessionView>,
+}
+
+/// What a session's owner commits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SessionCommand {
+    /// A refresh token of this generation was presented.
+    Rotate { generation: u32 },
+    Revoke,
+}
+
+impl Session {
+    pub const fn stored(view: SessionView) -> Self {
+        Self { view: Some(view) }
+    }
+
+    /// `None` before the opened event.
+    pub const fn view(&self) -> Option<SessionView> {
+        self.view
+    }
+
+    fn rotate(view: &SessionView, presented: u32, at: Timestamp) -> Verdict<Decision> {
+        let family_id = view.family_id;
+        if view.revoked_at.is_some() {
+            return Verdict::Refused(Rejection::TokenRevoked);
+        }
+        if at >= view.grant.expires_at {
+            return Verdict::Refused(Rejection::TokenExpired);
+        }
+        if presented == view.generation {
+            let generation = presented + 1;
+            return Verdict::Granted(Decision::one(Event::SessionRotated { family_id, generation, rotated_at: at }));
+        }
+        let grace_ends = view.rotated_at.plus_seconds(REUSE_GRACE_SECONDS);
+        if presented + 1 == view.generation && at < grace_ends {
+            return Verdict::Granted(Decision::default());
+        }
+        // A token that was already traded in came back: somebody else may hold its successor.
+        Verdict::Granted(Decision::one(Event::SessionRevoked { family_id, revoked_at: at }))
+    }
+}
+
+impl Entity for Session {
+    type Claim = std::convert::Infallible;
+    type Grant = ();
+    type Command = SessionCommand;
+
+    fn unborn() -> Self {
+        Self { view: None }
+    }
+
+    fn claim(&mut self, claim: &Self::Claim, _contended: bool) -> Verdict<()> {
+        match *claim {}
+    }
+
+    fn release(&mut self, claim: &Self::Claim) {
+        match *claim {}
+    }
+
+    fn decide(&self, command: &SessionCommand, at: Timestamp, _contended: bool) -> Verdict<Decision> {
+        let Some(view) = &self.view else {
+            return Verdict::Refused(Rejection::NotFound(Missing::Session));
+        };
+        match command {
+            SessionCommand::Rotate { generation } => Self::rotate(view, *generation, at),
+            SessionCommand::Revoke if view.revoked_at.is_some() => Verdict::Granted(Decision::default()),
+            SessionCommand::Revoke => {
+                let event = Event::SessionRevoked { family_id: view.family_id, revoked_at: at };
+                Verdict::Granted(Decision::one(event))
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &Event, _at: Timestamp) {
+        match (event, &mut self.view) {
+            (Event::SessionOpened { family_id, grant }, view) => {
+                *view = Some(SessionView {
+                    family_id: *family_id,
+                    grant: *grant,
+                    generation: 0,
+                    rotated_at: grant.opened_at,
+                    revoked_at: None,
+                });
+            }
+            (Event::SessionRotated { generation, rotated_at, .. }, Some(view)) => {
+                view.generation = *generation;
+                view.rotated_at = *rotated_at;
+            }
+            (Event::SessionRevoked { revoked_at, .. }, Some(view)) => view.revoked_at = Some(*revoked_at),
+            _ => {}
+        }
+    }
+
+    fn version(&self) -> u64 {
+        0
+    }
+
+    fn is_level(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn opened() -> Session {
+        let mut session = Session::unborn();
+        let grant = SessionGrant {
+            user_id: UserId::new(1),
+            role: Role::User,
+            opened_at: Timestamp::from_micros(0),
+            expires_at: Timestamp::from_micros(0).plus_seconds(1_000),
+        };
+        let family_id = FamilyId::new(Uuid::nil());
+        session.apply(&Event::SessionOpened { family_id, grant }, grant.opened_at);
+        session
+    }
+
+    fn rotate(session: &mut Session, generation: u32, second: i64) -> Verdict<Decision> {
+        let at = Timestamp::from_micros(0).plus_seconds(second);
+        let verdict = session.decide(&SessionCommand::Rotate { generation }, at, false);
+        if let Verdict::Granted(decision) = &verdict {
+            decision.own.iter().for_each(|event| session.apply(event, at));
+        }
+        verdict
+    }
+
+    #[test]
+    fn parallel_refreshes_share_one_successor() {
+        let mut session = opened();
+        assert!(matches!(rotate(&mut session, 0, 10), Verdict::Granted(decision) if !decision.is_void()));
+        assert!(matches!(rotate(&mut session, 0, 29), Verdict::Granted(decision) if decision.is_void()));
+        assert_eq!(session.view().map(|view| view.generation), Some(1));
+    }
+
+    #[test]
+    fn reuse_after_the_grace_revokes_the_family() {
+        let mut session = opened();
+        rotate(&mut session, 0, 10);
+        rotate(&mut session, 0, 30);
+        assert!(session.view().is_some_and(|view| view.revoked_at.is_some()));
+        assert_eq!(rotate(&mut session, 1, 31), Verdict::Refused(Rejection::TokenRevoked));
+    }
+
+    #[test]
+    fn an_expired_family_is_not_refreshed() {
+        assert_eq!(rotate(&mut opened(), 0, 1_000), Verdict::Refused(Rejection::TokenExpired));
+    }
+}

@@ -1,0 +1,3 @@
+//! Purser sells contended things exactly once.
+pub mod domain;
+pub mod store;

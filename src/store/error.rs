@@ -1,0 +1,27 @@
+//! What can go wrong with a store, told apart by what one must do next.
+
+use crate::domain::Seq;
+use thiserror::Error;
+
+/// A failed store call.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Connection, time-out, deadlock, serialization: the same call may succeed later. A write may have happened.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// The lease went to a higher epoch: this engine must halt.
+    #[error("the store was taken over under epoch {epoch} by {holder}")]
+    Fenced { epoch: i64, holder: String },
+    /// The watermark is not where the batch begins: read it and go on from there.
+    #[error("the store is at record {watermark}, not where the batch begins")]
+    Moved { watermark: Seq },
+    /// Another journal has the store and has not released it.
+    #[error("the store is held by {holder} since {since} under another journal")]
+    Held { holder: String, since: String },
+    /// The store refused the data, for example by a constraint: never skipped, write-behind stops with an alarm.
+    #[error("the store refused the data: {0}")]
+    Refused(String),
+    /// Stored data that cannot be read back.
+    #[error("the stored data is damaged: {0}")]
+    Damaged(String),
+}

@@ -1,0 +1,188 @@
+//! The store: a queryable projection of the journal. It may lag behind the journal and never leads it. One trait, two
+//! implementations with the same meaning; write-behind is the only caller of [`Store::apply`], the only way to write.
+
+pub mod batch;
+pub mod error;
+pub mod postgres;
+pub mod sqlite;
+pub mod write_behind;
+
+pub use batch::Batch;
+pub use error::StoreError;
+
+use crate::domain::balance::BalanceView;
+use crate::domain::directory::UniqueName;
+use crate::domain::order::{Order, OrderStatus};
+use crate::domain::outcome::{Movement, Outcome, PostedEntry};
+use crate::domain::product::ProductView;
+use crate::domain::session::SessionView;
+use crate::domain::{FamilyId, OrderId, ProductId, Seq, Timestamp, UserId};
+use crate::domain::ids::ShardId;
+use async_trait::async_trait;
+use uuid::Uuid;
+
+/// A value read from the store together with the position that the store had reached in that very snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot<T> {
+    pub value: T,
+    pub watermark: Seq,
+}
+
+/// Who opens the store, and with which journal.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub journal_id: Uuid,
+    /// Shown to whoever is refused because of us: host, process, directory.
+    pub holder: String,
+    /// The journal holds no record yet, so it may continue a store that another journal released.
+    pub journal_is_empty: bool,
+    /// Take the store from whatever journal held it, knowingly losing what that journal had not stored yet.
+    pub accept_loss: bool,
+}
+
+/// The right to write: every write compares the epoch, and a higher one ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub epoch: i64,
+    /// The last record that the store has.
+    pub watermark: Seq,
+}
+
+/// A balance as it was stored, with the keys that its owner has to remember.
+#[derive(Clone, Debug)]
+pub struct StoredBalance {
+    pub view: BalanceView,
+    pub keys: Vec<StoredKey>,
+}
+
+/// One unexpired idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    pub fingerprint: [u8; 16],
+    pub request: [u8; 16],
+    pub seq: Seq,
+    pub at: Timestamp,
+}
+
+/// What a key was answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredOutcome {
+    pub seq: Seq,
+    pub outcome: Outcome,
+}
+
+/// The ids in use within one directory shard (`(id - 1) % DIRECTORY_SHARDS == shard`); 0 when there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LastIds {
+    pub product: u64,
+    pub user: u64,
+}
+
+/// A page of a list, newest first: at most `limit` rows whose cursor is below `before`.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub limit: u32,
+    pub before: Option<u64>,
+}
+
+/// A row with its place in the list: the seq that created it, or its version within its entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row<T> {
+    pub cursor: u64,
+    pub value: T,
+}
+
+/// Which items are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct ItemFilter {
+    /// A part of the name, whatever its case.
+    pub name: Option<String>,
+    /// The sku, as written.
+    pub sku: Option<String>,
+    pub include_deleted: bool,
+}
+
+/// Which orders are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OrderFilter {
+    pub user_id: Option<UserId>,
+    pub status: Option<OrderStatus>,
+}
+
+/// One check of an audit.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Check {
+    pub name: String,
+    pub ok: bool,
+    /// How much was compared, or the first differences found.
+    pub detail: String,
+}
+
+/// A product's stored row beside the sum of its stored movements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StockSum {
+    pub product_id: ProductId,
+    pub stock: i64,
+    pub version: u64,
+    pub moved: i64,
+}
+
+/// A database behind the journal. Every method but [`Store::apply`], [`Store::acquire`] and [`Store::release`] only
+/// reads, each in one consistent snapshot.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Becomes the one writer: a new epoch, above all earlier ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another journal has not released the store (or this one is not empty).
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, StoreError>;
+
+    /// Marks the store as fully caught up and free for another, empty journal.
+    async fn release(&self, epoch: i64) -> Result<(), StoreError>;
+
+    /// Writes one batch and moves the watermark from `batch.after` to `batch.to`, in one transaction whose first
+    /// statement is the compare-and-set on epoch and watermark. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] or [`StoreError::Moved`] from the compare-and-set, and then nothing was written;
+    /// [`StoreError::Unavailable`] leaves it open whether the transaction was committed: ask [`Store::position`].
+    async fn apply(&self, epoch: i64, batch: &Batch) -> Result<(), StoreError>;
+
+    /// The current epoch and watermark, read over a fresh connection.
+    async fn position(&self) -> Result<Lease, StoreError>;
+
+    async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError>;
+    /// `keys_since`: older keys have expired and are left out.
+    async fn load_balances(
+        &self,
+        ids: &[UserId],
+        keys_since: Timestamp,
+    ) -> Result<Snapshot<Vec<StoredBalance>>, StoreError>;
+    async fn load_sessions(&self, ids: &[FamilyId]) -> Result<Snapshot<Vec<SessionView>>, StoreError>;
+    async fn last_ids(&self, shard: ShardId) -> Result<Snapshot<LastIds>, StoreError>;
+    /// Families revoked since then, for the set that access tokens are checked against.
+    async fn revoked_since(&self, since: Timestamp) -> Result<Snapshot<Vec<FamilyId>>, StoreError>;
+
+    async fn name_holder(&self, name: &UniqueName) -> Result<Snapshot<Option<u64>>, StoreError>;
+    /// The order with what was returned of it so far.
+    async fn order(&self, id: OrderId) -> Result<Snapshot<Option<Order>>, StoreError>;
+    async fn outcome(
+        &self,
+        caller: UserId,
+        fingerprint: [u8; 16],
+    ) -> Result<Snapshot<Option<StoredOutcome>>, StoreError>;
+
+    async fn items(&self, filter: &ItemFilter, page: Page) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError>;
+    async fn movements(&self, id: ProductId, page: Page) -> Result<Snapshot<Vec<Row<Movement>>>, StoreError>;
+    /// Users whose name or email contains `query`, whatever its case.
+    async fn users(&self, query: Option<&str>, page: Page) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError>;
+    async fn entries(&self, id: UserId, page: Page) -> Result<Snapshot<Vec<Row<PostedEntry>>>, StoreError>;
+    async fn orders(&self, filter: OrderFilter, page: Page) -> Result<Snapshot<Vec<Row<Order>>>, StoreError>;
+
+    /// Recomputes stock, money and orders from the stored history and compares them with the stored state.
+    async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError>;
+    /// Up to `limit` products above `after`, in id order, for the drift report.
+    async fn stock_sums(&self, after: ProductId, limit: u32) -> Result<Snapshot<Vec<StockSum>>, StoreError>;
+    /// Forgets keys older than that.
+    async fn prune_keys(&self, epoch: i64, before: Timestamp) -> Result<(), StoreError>;
+}

@@ -1,0 +1,1 @@
+//! Moves durable records into the store.
