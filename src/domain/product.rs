@@ -160,7 +160,8 @@ impl Product {
             return Verdict::Refused(Rejection::VersionConflict { revision: details.revision });
         }
         let Some(mut changed) = change(details) else {
-            return Verdict::Granted(Decision::default().showing(Snapshot::Details(details.clone())));
+            let unchanged = self.view().map(Snapshot::Product);
+            return Verdict::Granted(Decision { snapshot: unchanged, ..Decision::default() });
         };
         if contended || self.held > 0 {
             return Verdict::Wait;
