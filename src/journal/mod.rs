@@ -58,7 +58,7 @@ impl Journal {
         recovered: &reader::Recovered,
         next: Seq,
         halt: Arc<Halt>,
-        durable_records: mpsc::UnboundedSender<Vec<Arc<Record>>>,
+        durable_records: mpsc::UnboundedSender<writer::Written>,
     ) -> std::io::Result<Self> {
         let durable = Arc::new(Position::new(Seq::new(next.get() - 1), halt.clone()));
         let tail = Arc::new(Tail::new(next, halt.clone()));

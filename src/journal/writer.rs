@@ -32,7 +32,14 @@ pub struct Start<'a> {
     pub durable: Arc<Position>,
     pub space: Arc<Space>,
     pub halt: Arc<Halt>,
-    pub durable_records: tokio::sync::mpsc::UnboundedSender<Vec<Arc<Record>>>,
+    pub durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
+}
+
+/// Records that have just become durable, with the bytes they take in the journal.
+#[derive(Debug)]
+pub struct Written {
+    pub records: Vec<Arc<Record>>,
+    pub bytes: u64,
 }
 
 /// The largest record that a segment of this size takes.
@@ -144,7 +151,7 @@ struct Writer {
     durable: Arc<Position>,
     space: Arc<Space>,
     halt: Arc<Halt>,
-    durable_records: tokio::sync::mpsc::UnboundedSender<Vec<Arc<Record>>>,
+    durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
     current: Open,
     last: Seq,
     builder: Builder,
@@ -198,7 +205,7 @@ impl Writer {
             self.durable.advance(self.last);
         }
         // Without a write-behind there is nobody to tell; the journal holds the records all the same.
-        let _ = self.durable_records.send(records);
+        let _ = self.durable_records.send(Written { records, bytes: written });
         Ok(())
     }
 

@@ -2,9 +2,10 @@
 //! an owner lives where it was first needed and a request does not change threads.
 
 use crate::journal::Position;
-use actix_rt::{Arbiter, ArbiterHandle};
+use actix_rt::{Arbiter, ArbiterHandle, System};
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
@@ -13,35 +14,52 @@ thread_local! {
 
 /// See the module.
 pub struct Homes {
-    own: Vec<Arbiter>,
+    own: Vec<ArbiterHandle>,
     next: AtomicUsize,
+    system: Mutex<Option<(System, JoinHandle<()>)>>,
 }
 
 impl Homes {
-    /// Starts `threads` arbiters (at least one).
-    pub fn start(threads: usize, durable: &Arc<Position>, stored: &Arc<Position>) -> Self {
-        let own: Vec<_> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
-        for arbiter in &own {
-            let (durable, stored) = (durable.clone(), stored.clone());
-            arbiter.spawn_fn(move || attend(&durable, &stored));
-        }
-        Self { own, next: AtomicUsize::new(0) }
+    /// Starts an actix system with `threads` arbiters (at least one) of its own, so that the engine can be embedded
+    /// anywhere.
+    pub fn start(threads: usize, durable: &Arc<Position>, stored: &Arc<Position>) -> std::io::Result<Self> {
+        let (durable, stored) = (durable.clone(), stored.clone());
+        let (started, start) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new().name("owners".into()).spawn(move || {
+            let runner = System::new();
+            runner.block_on(async {
+                let more = (1..threads.max(1)).map(|_| Arbiter::new().handle());
+                let own: Vec<_> = std::iter::once(System::current().arbiter().clone()).chain(more).collect();
+                for arbiter in &own {
+                    let (durable, stored) = (durable.clone(), stored.clone());
+                    arbiter.spawn_fn(move || lend_this_arbiter(&durable, &stored));
+                }
+                let _ = started.send((System::current(), own));
+            });
+            if let Err(error) = runner.run() {
+                tracing::warn!(%error, "the owners' system ended with an error");
+            }
+        })?;
+        let (system, own) = start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
+        Ok(Self { own, next: AtomicUsize::new(0), system: Mutex::new(Some((system, thread))) })
     }
 
-    /// Where a new owner should live: here, if this thread lent its arbiter, else on one of the engine's own.
+    /// Where a new owner should live, and an operation run: here, if this thread lent its arbiter, else on one of the
+    /// engine's own.
     pub fn choose(&self) -> ArbiterHandle {
         let here = HOME.with_borrow(Clone::clone);
         here.unwrap_or_else(|| {
             let next = self.next.fetch_add(1, Ordering::Relaxed) % self.own.len();
-            self.own[next].handle()
+            self.own[next].clone()
         })
     }
 
     /// Ends the engine's own arbiters. Owners on lent ones end with those.
-    pub fn stop(self) {
-        for arbiter in self.own {
-            arbiter.stop();
-            let _ = arbiter.join();
+    pub fn stop(&self) {
+        let system = self.system.lock().unwrap_or_else(|poison| poison.into_inner()).take();
+        if let Some((system, thread)) = system {
+            system.stop();
+            let _ = thread.join();
         }
     }
 }
@@ -62,6 +80,7 @@ pub fn is_home() -> bool {
     HOME.with_borrow(Option::is_some)
 }
 
+/// Spawns the waiters' attendants of this thread.
 fn attend(durable: &Arc<Position>, stored: &Arc<Position>) {
     actix_rt::spawn(durable.clone().attend());
     actix_rt::spawn(stored.clone().attend());

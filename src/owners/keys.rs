@@ -6,7 +6,8 @@ use super::messages::{AskKey, KeyAnswer, KeyAnswered, KeyDropped, RememberRefusa
 use super::owner::Owner;
 use super::slot::Pin;
 use crate::domain::balance::Balance;
-use crate::domain::{Record, Refusal, Seq, Timestamp};
+use crate::domain::order::Order;
+use crate::domain::{Event, OrderId, Record, Refusal, Seq, Timestamp};
 use crate::store::StoredKey;
 use actix::{Context, Handler};
 use std::collections::{HashMap, VecDeque};
@@ -72,6 +73,27 @@ impl BalanceDesk {
             self.unstored.shrink_to_fit();
         }
         last
+    }
+
+    /// An order as it was at `read_at`, with what happened to it since.
+    pub fn overlaid(&self, order: &Order, read_at: Seq) -> Order {
+        let mut order = order.clone();
+        for record in self.unstored.iter().filter(|record| record.seq > read_at) {
+            for event in &record.events {
+                order.apply(event, record.at);
+            }
+        }
+        order
+    }
+
+    /// An order that was placed in a record which the store may not have, as it was placed, and that position.
+    pub fn placed(&self, id: OrderId) -> Option<(Arc<Order>, Seq)> {
+        self.unstored.iter().rev().find_map(|record| {
+            record.events.iter().find_map(|event| match event {
+                Event::OrderPlaced(order) if order.id == id => Some((order.clone(), record.seq)),
+                _ => None,
+            })
+        })
     }
 
     fn record(&self, seq: Seq) -> Option<Arc<Record>> {

@@ -3,10 +3,11 @@
 
 use super::ground::Ground;
 use super::keys::BalanceDesk;
-use crate::domain::balance::{Balance, BalanceView};
+use crate::domain::balance::{Balance, BalanceCommand, BalanceView};
 use crate::domain::directory::Directory;
 use crate::domain::entity::Entity;
 use crate::domain::ids::ShardId;
+use crate::domain::order::Order;
 use crate::domain::product::{Product, ProductView};
 use crate::domain::session::{Session, SessionView};
 use crate::domain::{Event, FamilyId, ProductId, Record, Seq, UserId};
@@ -45,6 +46,12 @@ pub trait Kind: Entity {
     /// Lets go of what the store has up to `stored`; says what the last record was that went.
     fn forget(&mut self, _desk: &mut Self::Desk, _stored: Seq) -> Seq {
         Seq::ZERO
+    }
+
+    /// A command that brought stored state along, with the changes that the owner knows beyond `read_at` applied to it.
+    /// `None`: it is to be decided as it came.
+    fn bring_up_to_date(_command: &Self::Command, _desk: &Self::Desk, _read_at: Option<Seq>) -> Option<Self::Command> {
+        None
     }
 
     /// Open holds, for the operator.
@@ -120,6 +127,24 @@ impl Kind for Balance {
 
     fn forget(&mut self, desk: &mut BalanceDesk, stored: Seq) -> Seq {
         desk.forget(stored)
+    }
+
+    fn bring_up_to_date(
+        command: &BalanceCommand,
+        desk: &BalanceDesk,
+        read_at: Option<Seq>,
+    ) -> Option<BalanceCommand> {
+        let read_at = read_at?;
+        let current = |order: &Arc<Order>| Arc::new(desk.overlaid(order, read_at));
+        Some(match command {
+            BalanceCommand::Cancel(order) => BalanceCommand::Cancel(current(order)),
+            BalanceCommand::Ship(order) => BalanceCommand::Ship(current(order)),
+            BalanceCommand::Deliver(order) => BalanceCommand::Deliver(current(order)),
+            BalanceCommand::TakeBack { goods, order: Some(order) } => {
+                BalanceCommand::TakeBack { goods: goods.clone(), order: Some(current(order)) }
+            }
+            _ => return None,
+        })
     }
 
     fn holds(&self) -> i64 {

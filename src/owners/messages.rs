@@ -25,7 +25,17 @@ pub struct Refused {
 pub struct Claim<K: Kind> {
     pub pin: Pin<K>,
     pub claim: K::Claim,
-    pub reply: oneshot::Sender<Result<(Hold<K>, K::Grant), Refused>>,
+    /// As [`Cause::read_at`].
+    pub read_at: Option<Seq>,
+    pub reply: oneshot::Sender<Result<(Hold<K>, K::Grant), NotClaimed>>,
+}
+
+/// The answer to a claim that was not granted.
+#[derive(Debug)]
+pub enum NotClaimed {
+    Refused(Refused),
+    /// The stored state that the claim was built on is too old: read it again.
+    Stale,
 }
 
 /// Gives a claim back.
@@ -87,8 +97,7 @@ pub enum NotCommitted {
     Panicked,
 }
 
-/// A look at the state, answered once the owner has reached the version that was enqueued when the look arrived. `look`
-/// is told the last record that touched the entity: the answer may leave once that is durable.
+/// A look at the state, answered once the owner has reached the version that was enqueued when the look arrived.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct View<K: Kind> {
@@ -97,7 +106,17 @@ pub struct View<K: Kind> {
 }
 
 /// See [`View`].
-pub type Look<K> = Box<dyn FnOnce(&mut K, &<K as Kind>::Desk, Seq) + Send>;
+pub type Look<K> = Box<dyn FnOnce(&mut Glimpse<'_, K>) + Send>;
+
+/// What a look is shown.
+pub struct Glimpse<'a, K: Kind> {
+    pub entity: &'a mut K,
+    pub desk: &'a K::Desk,
+    /// The state is that of this position; an answer may leave once it is durable.
+    pub as_of: Seq,
+    /// The last of this owner's records that only the store has.
+    pub let_go: Seq,
+}
 
 /// Lets go of what the store has meanwhile.
 #[derive(Message)]

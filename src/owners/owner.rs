@@ -4,7 +4,8 @@ use super::ground::Ground;
 use super::hold::Hold;
 use super::kinds::Kind;
 use super::messages::{
-    Cause, Claim, Commit, Committed, Look, NotCommitted, Refused, Release, Retire, Settle, Tidy, View,
+    Cause, Claim, Commit, Committed, Glimpse, Look, NotClaimed, NotCommitted, Refused, Release, Retire, Settle, Tidy,
+    View,
 };
 use super::slot::Slot;
 use crate::domain::entity::{Decision, Verdict};
@@ -77,6 +78,10 @@ impl<K: Kind> Owner<K> {
         if claim.reply.is_closed() {
             return Tried::Done;
         }
+        if claim.read_at.is_some_and(|read_at| read_at < self.let_go) {
+            drop(claim.reply.send(Err(NotClaimed::Stale)));
+            return Tried::Done;
+        }
         match self.entity.claim(&claim.claim, contended) {
             Verdict::Granted(grant) => {
                 let hold = Hold::new(claim.pin, claim.claim);
@@ -85,7 +90,7 @@ impl<K: Kind> Owner<K> {
                 Tried::Done
             }
             Verdict::Refused(rejection) if self.has_reached(seen) => {
-                drop(claim.reply.send(Err(self.refusal(rejection))));
+                drop(claim.reply.send(Err(NotClaimed::Refused(self.refusal(rejection)))));
                 Tried::Done
             }
             Verdict::Refused(_) | Verdict::Wait => Tried::Again(claim),
@@ -102,7 +107,10 @@ impl<K: Kind> Owner<K> {
             return Tried::Done;
         }
         let now = self.ground.clock.now();
-        let decide = || self.entity.decide(&commit.command, now, contended);
+        let decide = || {
+            let current = K::bring_up_to_date(&commit.command, &self.desk, commit.cause.read_at);
+            self.entity.decide(current.as_ref().unwrap_or(&commit.command), now, contended)
+        };
         let Ok(verdict) = catch_unwind(AssertUnwindSafe(decide)) else {
             tracing::error!(kind = K::NAME, id = %self.slot.id, "deciding a command panicked");
             drop(commit.reply.send(Err(NotCommitted::Panicked)));
@@ -215,7 +223,7 @@ impl<K: Kind> Owner<K> {
     }
 
     fn look(&mut self, look: Look<K>) {
-        look(&mut self.entity, &self.desk, self.arrived);
+        look(&mut Glimpse { entity: &mut self.entity, desk: &self.desk, as_of: self.arrived, let_go: self.let_go });
     }
 
 }
