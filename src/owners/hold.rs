@@ -77,6 +77,11 @@ impl KeyGuard {
         &self.pin.cell
     }
 
+    /// The caller's owner.
+    pub fn pin(&self) -> Pin<Balance> {
+        self.pin.clone()
+    }
+
     pub fn caller(&self) -> UserId {
         self.pin.id
     }

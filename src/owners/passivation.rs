@@ -5,7 +5,7 @@ use super::kinds::Kind;
 use super::messages::Tidy;
 use super::slot::Pin;
 use super::supervisor::{Entry, Supervisor};
-use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ pub struct PassivationOptions {
     pub sweep_seconds: u32,
 }
 
-/// Sweeps until the task is dropped.
-pub async fn run<K: Kind>(supervisor: Arc<Supervisor<K>>, options: PassivationOptions) {
+/// Sweeps until the supervisor is gone.
+pub async fn run<K: Kind>(supervisor: Weak<Supervisor<K>>, options: PassivationOptions) {
     let mut timer = tokio::time::interval(Duration::from_secs(u64::from(options.sweep_seconds.max(1))));
     loop {
         timer.tick().await;
+        let Some(supervisor) = supervisor.upgrade() else { return };
         sweep(&supervisor, options.idle_seconds);
     }
 }

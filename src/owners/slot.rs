@@ -45,7 +45,7 @@ impl<K: Kind> Slot<K> {
     }
 
     /// Delivers without regard to any bound: what bounds the mailbox is admission.
-    pub(super) fn send<M>(&self, message: M)
+    pub fn send<M>(&self, message: M)
     where
         M: actix::Message<Result = ()> + Send + 'static,
         Owner<K>: actix::Handler<M>,

@@ -164,8 +164,8 @@ pub trait Store: Send + Sync + 'static {
     async fn revoked_since(&self, since: Timestamp) -> Result<Snapshot<Vec<FamilyId>>, StoreError>;
 
     async fn name_holder(&self, name: &UniqueName) -> Result<Snapshot<Option<u64>>, StoreError>;
-    /// The order with what was returned of it so far.
-    async fn order(&self, id: OrderId) -> Result<Snapshot<Option<Order>>, StoreError>;
+    /// The order with what was returned of it so far; its cursor is the record that placed it.
+    async fn order(&self, id: OrderId) -> Result<Snapshot<Option<Row<Order>>>, StoreError>;
     async fn outcome(
         &self,
         caller: UserId,

@@ -53,7 +53,7 @@ pub struct WriteBehind {
     pub halt: Arc<Halt>,
     pub batch_records_max: usize,
     /// Told of all records that were stored, in order.
-    pub on_stored: Box<dyn Fn(&[Arc<Record>]) + Send>,
+    pub on_stored: Box<dyn Fn(&[Arc<Record>]) + Send + Sync>,
 }
 
 impl WriteBehind {
