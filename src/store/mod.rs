@@ -2,10 +2,13 @@
 //! implementations with the same meaning; write-behind is the only caller of [`Store::apply`], the only way to write.
 
 pub mod batch;
+mod checks;
 pub mod error;
 pub mod postgres;
+mod rows;
 pub mod sqlite;
 pub mod write_behind;
+mod writer;
 
 pub use batch::Batch;
 pub use error::StoreError;
