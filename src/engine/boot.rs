@@ -186,8 +186,8 @@ pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progres
         run_blocking(&handle, move || reader::survey(disk.as_ref())).await??
     };
     let store = {
-        let (choice, path) = (options.store.clone(), options.data_dir.clone());
-        run(&handle, async move { open_store(&choice, &path).await }).await??
+        let (choice, path, runtime) = (options.store.clone(), options.data_dir.clone(), handle.clone());
+        run_blocking(&handle, move || runtime.block_on(open_store(&choice, &path))).await??
     };
     let recovered = {
         let (disk, survey) = (disk.clone(), survey.clone());
@@ -298,7 +298,7 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         store,
         disk,
         runtime,
-        keeper,
+        _keeper: keeper,
         options,
         _directory: directory,
     });

@@ -74,7 +74,7 @@ struct Inner {
     flushing: Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// The store's own: database work, loads, housekeeping.
     runtime: tokio::runtime::Handle,
-    keeper: boot::RuntimeKeeper,
+    _keeper: boot::RuntimeKeeper,
     options: EngineOptions,
     _directory: boot::DataDir,
 }

@@ -107,13 +107,13 @@ pub async fn orders(mut read: Reading, filter: OrderFilter, page: Page) -> Found
     read.end(orders).await
 }
 
-pub async fn order(mut read: Reading, id: OrderId) -> Found<Option<Order>> {
+pub async fn order(mut read: Reading, id: OrderId) -> Found<Option<Row<Order>>> {
     let heads = sqlx::query("SELECT * FROM orders WHERE id = $1")
         .bind(id.get())
         .fetch_all(read.conn())
         .await
         .map_err(fault)?;
-    let order = whole(&mut read, &heads).await?.pop().map(|row| row.value);
+    let order = whole(&mut read, &heads).await?.pop();
     read.end(order).await
 }
 

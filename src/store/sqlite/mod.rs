@@ -189,7 +189,7 @@ impl Store for SqliteStore {
         self.read(move |read| load::name_holder(read, name)).await
     }
 
-    async fn order(&self, id: OrderId) -> Result<Snapshot<Option<Order>>, StoreError> {
+    async fn order(&self, id: OrderId) -> Result<Snapshot<Option<Row<Order>>>, StoreError> {
         self.read(move |read| list::order(read, id)).await
     }
 
