@@ -1,3 +1,5 @@
 //! Purser sells contended things exactly once.
+pub mod config;
 pub mod domain;
 pub mod store;
+pub mod telemetry;
