@@ -1,4 +1,5 @@
 //! Purser sells contended things exactly once.
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod store;
