@@ -1,4 +1,5 @@
-//! The calls that several verbs make, and the parts of their answers that they use.
+//! The calls that several verbs make, and the parts of their answers that they use. Preparations carry no
+//! idempotency key: there are tens of thousands of them, and a caller may only have so many unexpired keys.
 
 use super::client::{Call, Client, blocking};
 use super::failure::Failure;
@@ -38,7 +39,7 @@ pub struct Page<T> {
 }
 
 pub async fn create_item(client: &Client, token: &str, body: serde_json::Value) -> Result<Item, CallError> {
-    client.patiently(&Call::post("/api/v1/items", body).bearer(token).key(new_key())).await
+    client.patiently(&Call::post("/api/v1/items", body).bearer(token)).await
 }
 
 pub async fn item(client: &Client, token: &str, id: i64) -> Result<Item, CallError> {
@@ -47,12 +48,12 @@ pub async fn item(client: &Client, token: &str, id: i64) -> Result<Item, CallErr
 
 pub async fn restock(client: &Client, token: &str, id: i64, delta: i64) -> Result<Item, CallError> {
     let body = json!({ "delta": delta, "reason": "prepared for a replay" });
-    client.patiently(&Call::post(format!("/api/v1/items/{id}/stock"), body).bearer(token).key(new_key())).await
+    client.patiently(&Call::post(format!("/api/v1/items/{id}/stock"), body).bearer(token)).await
 }
 
 pub async fn create_user(client: &Client, token: &str, name: &str, email: &str) -> Result<User, CallError> {
     let body = json!({ "name": name, "email": email });
-    client.patiently(&Call::post("/api/v1/users", body).bearer(token).key(new_key())).await
+    client.patiently(&Call::post("/api/v1/users", body).bearer(token)).await
 }
 
 pub async fn user_token(client: &Client, token: &str, user: i64) -> Result<Token, CallError> {
@@ -70,7 +71,7 @@ pub async fn fund(client: &Client, token: &str, user: i64, delta: i64) -> Result
     while left > 0 {
         let amount = left.min(STEP);
         let path = format!("/api/v1/users/{user}/balance/{verb}");
-        let call = Call::post(path, json!({ "amount": amount })).bearer(token).key(new_key());
+        let call = Call::post(path, json!({ "amount": amount })).bearer(token);
         client.patiently::<Balance>(&call).await?;
         left -= amount;
     }

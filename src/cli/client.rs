@@ -5,6 +5,7 @@ use super::problem::{CallError, Problem};
 use awc::http::{Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// The largest answer read: a page of 100 orders with many lines fits well.
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Client {
     http: awc::Client,
     base: String,
+    /// The server has answered at least once, so it is worth waiting for when it is gone.
+    has_answered: Cell<bool>,
 }
 
 /// One request. The path begins with a slash.
@@ -67,7 +70,7 @@ impl Client {
             .timeout(Duration::from_secs(60))
             .disable_redirects()
             .finish();
-        Self { http, base: base.trim_end_matches('/').to_owned() }
+        Self { http, base: base.trim_end_matches('/').to_owned(), has_answered: Cell::new(false) }
     }
 
     /// Sends once and reads the answer as `T`.
@@ -82,7 +85,7 @@ impl Client {
     }
 
     /// Like [`Client::once`], but waits when the server says "not now", and repeats a lost call that may be repeated,
-    /// for up to a minute.
+    /// for up to a minute. A server that was never there is not waited for.
     pub async fn patiently<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, CallError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -91,8 +94,9 @@ impl Client {
                 answer => return answer,
             };
             let pause = match (&error, error.try_again_after()) {
+                _ if error.is_code("outcome_unknown") && !call.may_repeat() => return Err(error),
                 (_, Some(seconds)) => Duration::from_secs(seconds.clamp(1, 5)),
-                (CallError::NoAnswer { .. }, _) if call.may_repeat() => Duration::from_millis(200),
+                (CallError::NoAnswer { .. }, _) if call.may_repeat() && self.has_answered.get() => Duration::from_millis(200),
                 _ => return Err(error),
             };
             if Instant::now() + pause > deadline {
@@ -126,6 +130,7 @@ impl Client {
             None => request.send(),
         };
         let mut response = sent.await.map_err(|error| lost(error.to_string()))?;
+        self.has_answered.set(true);
         let status = response.status();
         let retry_after = response
             .headers()

@@ -82,10 +82,6 @@ impl Lanes {
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     pub fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }

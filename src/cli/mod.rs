@@ -11,7 +11,7 @@ mod gauges;
 mod lanes;
 mod openapi;
 mod problem;
-//mod replay;
+mod replay;
 mod report;
 mod server;
 mod stress;
@@ -41,7 +41,7 @@ pub fn run() -> ExitCode {
 fn dispatch(verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Stress(args) => stress::run(&args),
-        Verb::Replay(_) => without_engine("replay"),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Audit(args) if args.is_offline() => without_engine("audit of a stopped server"),
         Verb::Audit(args) => audit::run(&args),
         Verb::SyncStock(args) => sync_stock::run(&args),
