@@ -27,7 +27,11 @@ fn config_print_shows_values_with_their_origins() {
     let path = file.path().display().to_string();
     let output = purser(
         &["config", "print", "--json", "--config", &path, "--listen", "127.0.0.1:9"],
-        &[("PURSER_LISTEN", "127.0.0.1:8"), ("PURSER__SERVER__WORKERS", "5"), ("PURSER_ADMIN_PASSWORD", "a secret")],
+        &[
+            ("PURSER_LISTEN", "127.0.0.1:8"),
+            ("PURSER__SERVER__WORKERS", "5"),
+            ("PURSER_ADMIN_PASSWORD", "a secret"),
+        ],
     );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let shown: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -51,7 +55,10 @@ fn config_print_as_text_is_toml() {
 #[test]
 fn a_variable_that_no_setting_has_ends_with_code_2() {
     let text = error(&purser(&["config", "print"], &[("PURSER__SERVER__WORKRS", "1")]));
-    assert!(text.contains("PURSER__SERVER__WORKRS") && text.contains("did you mean `server.workers`?"), "{text}");
+    assert!(
+        text.contains("PURSER__SERVER__WORKRS") && text.contains("did you mean `server.workers`?"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::api;
 use super::args::{AuditArgs, ServerArgs};
 use super::failure::{Exit, Failure};
-use super::report::{print_checks, print_json};
+use super::report::{checks_text, emit, print_json, verdict};
 use super::server::running;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
@@ -26,8 +26,7 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     if args.json {
         print_json(&audit);
     } else {
-        print_checks("audit", &audit.checks);
-        println!("{}", if audit.ok { "all clean" } else { "VIOLATIONS FOUND" });
+        emit(&format!("{}{}", checks_text("audit", &audit.checks), verdict(audit.ok)));
     }
     Ok(Exit::from_check(audit.ok))
 }

@@ -96,7 +96,9 @@ impl Client {
             let pause = match (&error, error.try_again_after()) {
                 _ if error.is_code("outcome_unknown") && !call.may_repeat() => return Err(error),
                 (_, Some(seconds)) => Duration::from_secs(seconds.clamp(1, 5)),
-                (CallError::NoAnswer { .. }, _) if call.may_repeat() && self.has_answered.get() => Duration::from_millis(200),
+                (CallError::NoAnswer { .. }, _) if call.may_repeat() && self.has_answered.get() => {
+                    Duration::from_millis(200)
+                }
                 _ => return Err(error),
             };
             if Instant::now() + pause > deadline {

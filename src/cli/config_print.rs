@@ -2,14 +2,14 @@
 
 use super::args::ServeArgs;
 use super::failure::{Exit, Failure};
-use super::report::print_json;
+use super::report::{emit, print_json};
 
 pub fn run(args: &ServeArgs, json: bool) -> Result<Exit, Failure> {
     let effective = super::settings(args)?;
     if json {
         print_json(&effective.to_json());
     } else {
-        print!("{}", effective.to_text());
+        emit(&effective.to_text());
     }
     Ok(Exit::Clean)
 }

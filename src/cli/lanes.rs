@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How jobs are run against one server.
 pub struct Lanes {
@@ -87,16 +88,21 @@ impl Lanes {
     }
 }
 
-/// A flag that Ctrl-C raises, so that a running verb can stop its server and remove its temporary directory.
+/// A flag that Ctrl-C and SIGTERM raise, so that a running verb can stop its server and remove its temporary directory.
 pub fn interruption() -> Arc<AtomicBool> {
     let raised = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&raised);
-    // Without this thread Ctrl-C ends the process at once, which is what happens anyway if it cannot be started.
+    // Without this thread a signal ends the process at once; that is all that is lost if it cannot be started.
     let _ = std::thread::Builder::new().name("interruption".into()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            flag.store(true, Ordering::Relaxed);
-        }
+        runtime.block_on(async {
+            let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+            let was_raised = tokio::select! {
+                result = tokio::signal::ctrl_c() => result.is_ok(),
+                _ = terminate.recv() => true,
+            };
+            flag.store(was_raised, Ordering::Relaxed);
+        });
     });
     raised
 }

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::Duration;
 
 /// One thing that was looked at.
@@ -27,20 +28,32 @@ pub struct Audit {
     pub checks: Vec<Check>,
 }
 
-/// A line per check.
-pub fn print_checks(title: &str, checks: &[Check]) {
-    println!("{title}");
+/// A title, and a line per check.
+pub fn checks_text(title: &str, checks: &[Check]) -> String {
+    let mut text = format!("{title}\n");
     for check in checks {
         let mark = if check.ok { "ok      " } else { "VIOLATED" };
         let separator = if check.detail.is_empty() { "" } else { ": " };
-        println!("  {mark} {}{separator}{}", check.name, check.detail);
+        text.push_str(&format!("  {mark} {}{separator}{}\n", check.name, check.detail));
     }
+    text
+}
+
+/// The last line of a report.
+pub fn verdict(ok: bool) -> &'static str {
+    if ok { "all clean\n" } else { "VIOLATIONS FOUND\n" }
+}
+
+/// Writes a result to stdout. A reader that has gone away (`| head`) is no error.
+pub fn emit(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Prints a result as one JSON document.
 pub fn print_json(result: &impl Serialize) {
     match serde_json::to_string_pretty(result) {
-        Ok(text) => println!("{text}"),
+        Ok(text) => emit(&format!("{text}\n")),
         // Strings, numbers and maps with string keys always serialise.
         Err(error) => eprintln!("purser: cannot print the result: {error}"),
     }
@@ -68,8 +81,8 @@ pub struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        // Three digits always make a valid histogram; one that failed would only leave the times out.
-        let times = Histogram::new(3).ok();
+        // 1 µs to 1 h in three digits is always valid; a histogram that failed would only leave the times out.
+        let times = Histogram::new_with_bounds(1, 3_600_000_000, 3).ok();
         Self { succeeded: 0, refused: BTreeMap::new(), errors: BTreeMap::new(), retries: 0, times }
     }
 }
@@ -92,11 +105,27 @@ impl Tally {
 
 /// `insufficient_stock 9,000, not_found 1`
 pub fn by_code(counts: &BTreeMap<String, u64>) -> String {
-    let parts: Vec<String> = counts.iter().map(|(code, count)| format!("{code} {}", thousands(*count))).collect();
+    let parts: Vec<String> =
+        counts.iter().map(|(code, count)| format!("{code} {}", thousands(*count))).collect();
     if parts.is_empty() { "none".into() } else { parts.join(", ") }
 }
 
 /// 1234567 → 1,234,567
 pub fn thousands(number: u64) -> String {
     indicatif::HumanCount(number).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_gives_times_in_milliseconds() {
+        let mut tally = Tally::default();
+        for milliseconds in 1..=100 {
+            tally.took(Duration::from_millis(milliseconds));
+        }
+        let Latency { p50, p99, max, .. } = tally.latency();
+        assert!((49.9..50.2).contains(&p50) && (98.9..99.2).contains(&p99) && (99.9..100.2).contains(&max));
+    }
 }

@@ -7,12 +7,14 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How long an own server may take to bring its backlog into the store after SIGTERM.
-const STOP_SECONDS: u64 = 600;
+const STOP_TIME: Duration = Duration::from_secs(600);
+/// The same after a failure, when nobody needs its data any more.
+const ABANDON_TIME: Duration = Duration::from_secs(5);
 
 /// A reachable server and the admin's token.
 pub struct Target {
@@ -77,12 +79,15 @@ struct OwnServer {
     child: Child,
     /// Holds the server's log, and its data unless they were to be kept. Removed at the end.
     scratch: PathBuf,
+    /// Its data or its store outlive it, so it has to end cleanly whatever happens.
+    leaves_something: bool,
 }
 
 impl OwnServer {
     fn start(args: &TargetArgs) -> Result<Self, Failure> {
         let scratch = std::env::temp_dir().join(format!("purser-{}", Uuid::now_v7()));
-        let wrong = |what: &str, error: std::io::Error| Failure::new(Exit::Refused, format!("{what}: {error}"));
+        let wrong =
+            |what: &str, error: std::io::Error| Failure::new(Exit::Refused, format!("{what}: {error}"));
         DirBuilder::new()
             .mode(0o700)
             .create(&scratch)
@@ -96,7 +101,8 @@ impl OwnServer {
                 return Err(wrong("cannot start an own server", error));
             }
         };
-        let mut server = Self { url: String::new(), data_dir, child, scratch };
+        let leaves_something = args.data_dir.is_some() || args.database_url.is_some();
+        let mut server = Self { url: String::new(), data_dir, child, scratch, leaves_something };
         server.url = server.wait_until_ready()?;
         Ok(server)
     }
@@ -136,23 +142,34 @@ impl OwnServer {
 
     fn stop(mut self) -> Result<(), Failure> {
         let waiting = spinner("stopping the server");
-        self.signal_end();
-        let deadline = Instant::now() + Duration::from_secs(STOP_SECONDS);
-        let status = loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => break status.code(),
-                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
-                _ => break None,
-            }
-        };
+        let status = self.end_within(STOP_TIME);
         waiting.finish_and_clear();
-        match status {
-            Some(0) => Ok(()),
-            Some(code) => {
+        match status.map(|status| (status.code(), status)) {
+            Some((Some(0), _)) => Ok(()),
+            Some((Some(code), _)) => {
                 let said = self.last_words();
-                Err(Failure::new(Exit::from_code(code), format!("the own server ended with code {code}: {said}")))
+                Err(Failure::new(
+                    Exit::from_code(code),
+                    format!("the own server ended with code {code}: {said}"),
+                ))
+            }
+            Some((None, status)) => {
+                Err(Failure::new(Exit::Violation, format!("the own server was killed: {status}")))
             }
             None => Err(Failure::new(Exit::Violation, "the own server did not end in time and was killed")),
+        }
+    }
+
+    /// Sends SIGTERM and waits; `None` if it did not end in time.
+    fn end_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        self.signal_end();
+        let deadline = Instant::now() + time;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                _ => return None,
+            }
         }
     }
 
@@ -177,13 +194,11 @@ impl OwnServer {
 impl Drop for OwnServer {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // After a failure nobody needs its data any more, unless they were to be kept: then it may finish.
-            if self.data_dir.starts_with(&self.scratch) {
+            let time = if self.leaves_something { STOP_TIME } else { ABANDON_TIME };
+            if self.end_within(time).is_none() {
                 let _ = self.child.kill();
-            } else {
-                self.signal_end();
+                let _ = self.child.wait();
             }
-            let _ = self.child.wait();
         }
         let _ = fs::remove_dir_all(&self.scratch);
     }

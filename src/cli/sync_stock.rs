@@ -3,7 +3,7 @@
 use super::args::SyncStockArgs;
 use super::client::{Call, blocking};
 use super::failure::{Exit, Failure};
-use super::report::print_json;
+use super::report::{emit, print_json};
 use super::server::running;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -35,16 +35,16 @@ pub fn run(args: &SyncStockArgs) -> Result<Exit, Failure> {
     } else {
         for drift in &synced.drifted {
             let stored = drift.stored_stock.map_or("no row".into(), |stock| stock.to_string());
-            println!(
-                "item {}: owner {}, stored {stored}, movements {} + journal's tail {}: {}",
+            emit(&format!(
+                "item {}: owner {}, stored {stored}, movements {} + journal's tail {}: {}\n",
                 drift.product_id,
                 drift.owner_stock,
                 drift.movements_sum,
                 drift.journal_tail,
                 if drift.rewritten { "rewritten" } else { "NOT rewritten" }
-            );
+            ));
         }
-        println!("{} items checked, {} drifted", synced.checked, synced.drifted.len());
+        emit(&format!("{} items checked, {} drifted\n", synced.checked, synced.drifted.len()));
     }
     Ok(Exit::from_check(synced.drifted.iter().all(|drift| drift.rewritten)))
 }

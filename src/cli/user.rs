@@ -4,7 +4,7 @@ use super::api;
 use super::args::UserVerb;
 use super::client::{Call, blocking};
 use super::failure::{Exit, Failure};
-use super::report::print_json;
+use super::report::{emit, print_json};
 use super::server::running;
 use serde_json::{Value, json};
 use std::io::BufRead;
@@ -24,7 +24,7 @@ pub fn run(verb: UserVerb) -> Result<Exit, Failure> {
             if server.json {
                 print_json(&user);
             } else {
-                println!("{role} {} created: {email}", user["id"]);
+                emit(&format!("{role} {} created: {email}\n", user["id"]));
             }
         }
         UserVerb::Token { email, server } => {
@@ -34,14 +34,17 @@ pub fn run(verb: UserVerb) -> Result<Exit, Failure> {
                 let same = |user: &api::User| user.email.to_lowercase() == wanted;
                 let Some(user) = api::find_user(client, &token, &email, same).await? else {
                     let advice = "`purser user create --email` makes one";
-                    return Err(Failure::new(Exit::Violation, format!("no user has the email {email}; {advice}")));
+                    return Err(Failure::new(
+                        Exit::Violation,
+                        format!("no user has the email {email}; {advice}"),
+                    ));
                 };
                 let path = format!("/api/v1/users/{}/token", user.id);
                 Ok(client.patiently(&Call::post(path, json!({})).bearer(&token)).await?)
             })?;
             match answer["access_token"].as_str() {
                 // Alone on its line, so that a shell can take it: PURSER_TOKEN=$(purser user token …).
-                Some(access) if !server.json => println!("{access}"),
+                Some(access) if !server.json => emit(&format!("{access}\n")),
                 _ => print_json(&answer),
             }
         }

@@ -109,7 +109,9 @@ fn level(text: &str) -> Result<(), String> {
     if fits && !misspelt {
         Ok(())
     } else {
-        Err(format!("must be trace, debug, info, warn, error or a filter such as info,purser::store=debug, not `{text}`"))
+        Err(format!(
+            "must be trace, debug, info, warn, error or a filter such as info,purser::store=debug, not `{text}`"
+        ))
     }
 }
 

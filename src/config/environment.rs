@@ -50,12 +50,16 @@ pub(super) fn variables(
 /// Reads a text as the type that the setting's default has.
 pub(super) fn typed(text: &str, default: &Value) -> Result<Value, String> {
     match default {
-        Value::Integer(_) => {
-            text.trim().parse().map(Value::Integer).map_err(|_| format!("must be a whole number, not `{text}`"))
-        }
-        Value::Boolean(_) => {
-            text.trim().parse().map(Value::Boolean).map_err(|_| format!("must be true or false, not `{text}`"))
-        }
+        Value::Integer(_) => text
+            .trim()
+            .parse()
+            .map(Value::Integer)
+            .map_err(|_| format!("must be a whole number, not `{text}`")),
+        Value::Boolean(_) => text
+            .trim()
+            .parse()
+            .map(Value::Boolean)
+            .map_err(|_| format!("must be true or false, not `{text}`")),
         _ => Ok(Value::String(text.to_owned())),
     }
 }

@@ -70,8 +70,11 @@ pub fn load(sources: &Sources) -> Result<Effective, ConfigError> {
         .map(|(key, value)| (key.clone(), Setting { value: value.clone(), origin: Origin::Default }))
         .collect();
     let mut set = |key: &str, value: Value, origin: Origin| -> Result<(), ConfigError> {
-        check::value(key, &value)
-            .map_err(|reason| ConfigError::Invalid { origin: origin.clone(), key: key.into(), reason })?;
+        check::value(key, &value).map_err(|reason| ConfigError::Invalid {
+            origin: origin.clone(),
+            key: key.into(),
+            reason,
+        })?;
         settings.insert(key.to_owned(), Setting { value, origin });
         Ok(())
     };

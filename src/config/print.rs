@@ -9,7 +9,8 @@ const MASK: &str = "********";
 impl Effective {
     /// One line per setting in TOML's notation, its origin as a comment.
     pub fn to_text(&self) -> String {
-        let width = self.settings.iter().map(|(key, setting)| line(key, &setting.value).chars().count()).max();
+        let width =
+            self.settings.iter().map(|(key, setting)| line(key, &setting.value).chars().count()).max();
         let mut text = String::new();
         let mut section = "";
         for (key, setting) in &self.settings {
@@ -20,7 +21,8 @@ impl Effective {
                 section = head;
             }
             let shown = line(name, &masked(key, &setting.value));
-            let _ = writeln!(text, "{shown:<width$}  # {}", setting.origin, width = width.unwrap_or(0).min(48));
+            let _ =
+                writeln!(text, "{shown:<width$}  # {}", setting.origin, width = width.unwrap_or(0).min(48));
         }
         text
     }

@@ -30,7 +30,11 @@ fn the_defaults_are_complete_checked_and_commented() {
     for (key, value) in default_values() {
         check::value(&key, &value).unwrap_or_else(|reason| panic!("default of {key} {reason}"));
         let is_integer = matches!(value, Value::Integer(_));
-        assert_eq!(is_integer, check::range(&key).is_some(), "{key} needs a range if and only if it is a number");
+        assert_eq!(
+            is_integer,
+            check::range(&key).is_some(),
+            "{key} needs a range if and only if it is a number"
+        );
     }
     let mut previous = "";
     for line in include_str!("../../config/default.toml").lines() {
@@ -43,7 +47,8 @@ fn the_defaults_are_complete_checked_and_commented() {
 #[test]
 fn flags_win_over_environment_over_file_over_defaults() {
     let (_keep, mut sources) = file("[server]\nlisten = \"0.0.0.0:1\"\nworkers = 3\nbacklog = 7\n");
-    sources.environment = environment(&[("PURSER_LISTEN", "0.0.0.0:2"), ("PURSER__SERVER__WORKERS", "4")]).environment;
+    sources.environment =
+        environment(&[("PURSER_LISTEN", "0.0.0.0:2"), ("PURSER__SERVER__WORKERS", "4")]).environment;
     sources.flags = vec![Flag { name: "--listen", key: "server.listen", text: "0.0.0.0:3".into() }];
     let effective = load(&sources).expect("valid");
     let server = &effective.config.server;
@@ -75,7 +80,10 @@ fn an_empty_unknown_section_is_not_overlooked() {
 fn a_wrong_type_says_which_is_expected() {
     let (_keep, sources) = file("[server]\nworkers = \"3\"\n");
     let text = error(&sources);
-    assert!(text.contains(":2: in the line `workers = \"3\"`: `server.workers` must be a whole number"), "{text}");
+    assert!(
+        text.contains(":2: in the line `workers = \"3\"`: `server.workers` must be a whole number"),
+        "{text}"
+    );
     let (_keep, sources) = file("server = 3\n");
     assert!(error(&sources).contains("unknown setting `server`"));
     let (_keep, sources) = file("[orders]\nshards = 99999999999999999999\n");
@@ -112,7 +120,10 @@ fn values_out_of_range_say_the_range() {
         ("PURSER__SERVER__WORKERS", "two"),
     ] {
         let message = error(&environment(&[(name, text)]));
-        assert!(message.starts_with(&format!("environment {name}: `")) && message.contains("must"), "{message}");
+        assert!(
+            message.starts_with(&format!("environment {name}: `")) && message.contains("must"),
+            "{message}"
+        );
     }
 }
 

@@ -92,9 +92,15 @@ mod tests {
 
     #[test]
     fn decimals_become_minor_units_exactly() {
-        for (text, minor) in
-            [("2.55", 255), ("2.1", 210), ("18", 1800), ("0", 0), (".5", 50), ("-11062.06", -1_106_206), ("2.550", 255)]
-        {
+        for (text, minor) in [
+            ("2.55", 255),
+            ("2.1", 210),
+            ("18", 1800),
+            ("0", 0),
+            (".5", 50),
+            ("-11062.06", -1_106_206),
+            ("2.550", 255),
+        ] {
             assert_eq!(exact(text, 2, Mark::Point), Ok(minor), "{text}");
         }
         for (text, minor) in [("2,55", 255), ("1.234,5", 123_450), ("1.234", 123_400), ("+3", 300)] {
@@ -105,7 +111,9 @@ mod tests {
 
     #[test]
     fn what_is_not_exact_is_refused() {
-        for text in ["", "-", ".", "abc", "1e3", "£2", "1.2.3", "12,34.5", "1,2345", "--1", "NaN", "1 000", ",123"] {
+        for text in
+            ["", "-", ".", "abc", "1e3", "£2", "1.2.3", "12,34.5", "1,2345", "--1", "NaN", "1 000", ",123"]
+        {
             assert_eq!(exact(text, 2, Mark::Point), Err(DecimalError::NotANumber), "{text}");
         }
         assert_eq!(exact("2.555", 2, Mark::Point), Err(DecimalError::TooFine(2)));

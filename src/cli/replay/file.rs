@@ -103,8 +103,10 @@ fn columns(header: &csv::ByteRecord) -> Result<[Option<usize>; 6], String> {
     for (place, (column, spellings)) in places.iter_mut().zip(COLUMNS) {
         *place = names.iter().position(|name| spellings.contains(&name.as_str()));
         if place.is_none() && column != "Description" {
-            return Err(format!("line 1 has no column {column}; it must name InvoiceNo, StockCode, Description, \
-                                Quantity, UnitPrice and CustomerID"));
+            return Err(format!(
+                "line 1 has no column {column}; it must name InvoiceNo, StockCode, Description, \
+                                Quantity, UnitPrice and CustomerID"
+            ));
         }
     }
     Ok(places)
@@ -114,7 +116,8 @@ fn columns(header: &csv::ByteRecord) -> Result<[Option<usize>; 6], String> {
 mod tests {
     use super::*;
 
-    const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+    const HEADER: &str =
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
     #[test]
     fn quotes_and_line_numbers_are_kept() {
@@ -127,7 +130,8 @@ mod tests {
 
     #[test]
     fn semicolons_decimal_commas_marks_and_foreign_bytes_are_read() {
-        let mut bytes = b"\xef\xbb\xbf\"InvoiceNo\";StockCode;Description;Quantity;UnitPrice;Customer ID\r\n".to_vec();
+        let mut bytes =
+            b"\xef\xbb\xbf\"InvoiceNo\";StockCode;Description;Quantity;UnitPrice;Customer ID\r\n".to_vec();
         bytes.extend_from_slice(b"1; A ;caf\xe9;6;2,55;17850\r\n");
         let history = parse(&bytes).expect("valid");
         assert_eq!(history.mark, Mark::Comma);

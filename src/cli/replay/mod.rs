@@ -18,7 +18,7 @@ use super::args::ReplayArgs;
 use super::failure::{Exit, Failure};
 use super::gauges::{Drain, wait_for_drain};
 use super::lanes::{Lanes, interruption};
-use super::report::{Check, by_code, print_json};
+use super::report::{Check, by_code, emit, print_json};
 use super::server::Target;
 use plan::Plan;
 use report::{Findings, Report};
@@ -59,7 +59,7 @@ pub fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
     if args.target.json {
         print_json(&report);
     } else {
-        report.print();
+        emit(&report.to_text());
     }
     Ok(Exit::from_check(report.ok))
 }
@@ -74,8 +74,11 @@ fn refused_lines(plan: &Plan<'_>, submitted: &Submitted) -> HashSet<u64> {
 /// Refusals are part of the game only when scarcity was asked for; errors never are.
 fn answers(args: &ReplayArgs, submitted: &Submitted, drain: &Drain) -> Vec<Check> {
     let tally = &submitted.tally;
-    let mut checks =
-        vec![Check::new("every order and return was decided", tally.errors.is_empty(), by_code(&tally.errors))];
+    let mut checks = vec![Check::new(
+        "every order and return was decided",
+        tally.errors.is_empty(),
+        by_code(&tally.errors),
+    )];
     if args.stock.is_none() && args.funds.is_none() {
         let detail = by_code(&tally.refused);
         checks.push(Check::new("no order or return was refused", tally.refused.is_empty(), detail));

@@ -62,9 +62,11 @@ impl<'a> Plan<'a> {
         let mut open: HashMap<(&str, &str), usize> = HashMap::new();
         for line in lines {
             let product = *products.entry(&line.row.sku).or_insert_with(|| plan.add_product(line));
-            let customer = *customers.entry(line.customer).or_insert_with(|| plan.add_customer(line.customer));
+            let customer =
+                *customers.entry(line.customer).or_insert_with(|| plan.add_customer(line.customer));
             if line.kind == Kind::Order {
-                let (units, money) = (&mut plan.products[product].needed, &mut plan.customers[customer].needed);
+                let (units, money) =
+                    (&mut plan.products[product].needed, &mut plan.customers[customer].needed);
                 *units = units.saturating_add(line.quantity);
                 *money = money.saturating_add(line.amount());
             }
@@ -76,7 +78,8 @@ impl<'a> Plan<'a> {
                 Some(index) if plan.documents[*index].has_room(line) => *index,
                 _ => {
                     let invoice = line.row.invoice.as_str();
-                    let document = Document { kind: line.kind, invoice, customer, total: 0, lines: Vec::new() };
+                    let document =
+                        Document { kind: line.kind, invoice, customer, total: 0, lines: Vec::new() };
                     plan.documents.push(document);
                     open.insert(place, plan.documents.len() - 1);
                     plan.documents.len() - 1

@@ -61,8 +61,13 @@ pub fn each<T: Sync, R: Send + Sync>(
 }
 
 /// The one with our own address for this name, else one that bears the name.
-async fn find_customer(client: &Client, token: &str, customer: &Customer<'_>) -> Result<Option<User>, Failure> {
-    let by_email = api::find_user(client, token, &customer.email, |user| user.email == customer.email).await?;
+async fn find_customer(
+    client: &Client,
+    token: &str,
+    customer: &Customer<'_>,
+) -> Result<Option<User>, Failure> {
+    let by_email =
+        api::find_user(client, token, &customer.email, |user| user.email == customer.email).await?;
     if by_email.is_some() {
         return Ok(by_email);
     }
@@ -78,11 +83,16 @@ async fn stock(
 ) -> Result<Ready, Failure> {
     let Some(found) = found else {
         let stock = wanted.unwrap_or(product.needed);
-        let body = json!({ "sku": product.sku, "name": product.name, "price": product.price, "stock": stock });
+        let body =
+            json!({ "sku": product.sku, "name": product.name, "price": product.price, "stock": stock });
         let item = api::create_item(client, token, body).await.map_err(|error| {
             if error.is_code("sku_taken") {
-                let advice = "a deleted item keeps its sku; restore it, or replay into a fresh data directory";
-                return Failure::new(Exit::Violation, format!("stock code {} is taken: {advice}", product.sku));
+                let advice =
+                    "a deleted item keeps its sku; restore it, or replay into a fresh data directory";
+                return Failure::new(
+                    Exit::Violation,
+                    format!("stock code {} is taken: {advice}", product.sku),
+                );
             }
             Failure::from(error)
         })?;

@@ -4,9 +4,10 @@ use super::line::{Kind, Unsellable};
 use super::plan::Plan;
 use super::submit::{Fate, Submitted};
 use super::sums::Sums;
-use crate::cli::report::{Audit, Check, Latency, by_code, print_checks, thousands};
+use crate::cli::report::{Audit, Check, Latency, by_code, checks_text, thousands, verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 
 /// Left-out lines and refused orders that the text shows; `--json` has them all.
 const SHOWN: usize = 100;
@@ -114,46 +115,65 @@ impl Report {
         }
     }
 
-    pub fn print(&self) {
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
         let Latency { p50, p95, p99, max } = self.latency_ms;
-        println!(
+        writeln!(
+            out,
             "file         {}: {} lines, {} products, {} customers",
             self.file,
             thousands(self.lines as u64),
             thousands(self.products as u64),
             thousands(self.customers as u64)
-        );
-        self.orders.print("orders", "sold");
-        self.returns.print("returns", "returned");
-        println!("left out     {} lines ({})", self.lines_unsellable, by_code(&self.unsellable_by_reason));
-        println!(
+        )?;
+        self.orders.write(out, "orders", "sold")?;
+        self.returns.write(out, "returns", "returned")?;
+        writeln!(
+            out,
+            "left out     {} lines ({})",
+            self.lines_unsellable,
+            by_code(&self.unsellable_by_reason)
+        )?;
+        writeln!(
+            out,
             "rate         {:.0} orders and returns/s over {:.2} s; p50 {p50:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, max {max:.2} ms",
             self.documents_per_second, self.seconds
-        );
+        )?;
         match self.drain_seconds {
-            Some(seconds) => println!("drain        {seconds:.2} s until the store had everything"),
-            None => println!("drain        unknown"),
+            Some(seconds) => writeln!(out, "drain        {seconds:.2} s until the store had everything")?,
+            None => writeln!(out, "drain        unknown")?,
         }
         for entry in self.unsellable.iter().take(SHOWN) {
             let LeftOut { line, invoice, stock_code, quantity, unit_price, reason } = entry;
-            println!("  line {line}: invoice {invoice}, {stock_code}, {quantity} at {unit_price}: {reason}");
+            writeln!(
+                out,
+                "  line {line}: invoice {invoice}, {stock_code}, {quantity} at {unit_price}: {reason}"
+            )?;
         }
-        more(self.unsellable.len());
+        more(out, self.unsellable.len())?;
         for refusal in self.orders.refusals.iter().chain(&self.returns.refusals).take(SHOWN) {
             let Refusal { invoice, customer, lines, detail, outcome, .. } = refusal;
-            println!("  invoice {invoice} of {customer}, {lines} lines, {outcome}: {detail}");
+            writeln!(out, "  invoice {invoice} of {customer}, {lines} lines, {outcome}: {detail}")?;
         }
-        more(self.orders.refusals.len() + self.returns.refusals.len());
-        print_checks("checks", &self.checks);
-        print_checks("audit", &self.audit.checks);
-        println!("{}", if self.ok { "all clean" } else { "VIOLATIONS FOUND" });
+        more(out, self.orders.refusals.len() + self.returns.refusals.len())?;
+        out.push_str(&checks_text("checks", &self.checks));
+        out.push_str(&checks_text("audit", &self.audit.checks));
+        out.push_str(verdict(self.ok));
+        Ok(())
     }
 }
 
-fn more(count: usize) {
+fn more(out: &mut String, count: usize) -> fmt::Result {
     if count > SHOWN {
-        println!("  and {} more; --json shows all", count - SHOWN);
+        writeln!(out, "  and {} more; --json shows all", count - SHOWN)?;
     }
+    Ok(())
 }
 
 impl Group {
@@ -186,8 +206,9 @@ impl Group {
         });
     }
 
-    fn print(&self, title: &str, done: &str) {
-        println!(
+    fn write(&self, out: &mut String, title: &str, done: &str) -> fmt::Result {
+        writeln!(
+            out,
             "{title:<12} {} of {} accepted, {} refused ({}), {} errors; {} of {} lines, {} units, {} {done}",
             thousands(self.accepted),
             thousands(self.sent),
@@ -198,7 +219,7 @@ impl Group {
             thousands(self.lines),
             self.units,
             amount(self.amount)
-        );
+        )
     }
 }
 

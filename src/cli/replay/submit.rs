@@ -18,9 +18,15 @@ use std::time::{Duration, Instant};
 pub enum Fate {
     Accepted,
     /// A definite refusal by an owner: sold out, no money.
-    Refused { code: String, detail: String },
+    Refused {
+        code: String,
+        detail: String,
+    },
     /// An answer that a correct replay never gets.
-    Failed { code: String, detail: String },
+    Failed {
+        code: String,
+        detail: String,
+    },
 }
 
 pub struct Submitted {
@@ -45,7 +51,9 @@ pub fn all(lanes: &Lanes, token: &str, plan: &Plan<'_>, cast: &Cast) -> Result<S
                 tally.succeeded += 1;
                 return Ok(Fate::Accepted);
             }
-            Err(CallError::Problem { status, problem, .. }) => (problem.code.clone(), problem.explain(), status),
+            Err(CallError::Problem { status, problem, .. }) => {
+                (problem.code.clone(), problem.explain(), status)
+            }
             // The server is gone for good; the rest would only wait for it one by one.
             Err(other) => return Err(other.into()),
         };

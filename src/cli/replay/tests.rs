@@ -35,7 +35,8 @@ fn the_excerpt_becomes_one_order_per_invoice_and_one_return_per_cancellation() {
             ("536409", "17908", 58),
         ]
     );
-    let reasons: Vec<_> = unsellable.iter().map(|left_out| (left_out.row.line, left_out.reason.clone())).collect();
+    let reasons: Vec<_> =
+        unsellable.iter().map(|left_out| (left_out.row.line, left_out.reason.clone())).collect();
     assert_eq!(reasons, [(25, Reason::PriceZero), (34, Reason::QuantityNegative)]);
     assert_eq!(plan.customers[0].email, "customer-17850@replay.invalid");
 }

@@ -67,7 +67,9 @@ fn compare<'a>(
         .collect();
     let detail = match deviations.len() {
         0 => format!("{} equal", expected.len()),
-        count => format!("{count} of {} differ: {}", expected.len(), deviations[..count.min(SHOWN)].join(", ")),
+        count => {
+            format!("{count} of {} differ: {}", expected.len(), deviations[..count.min(SHOWN)].join(", "))
+        }
     };
     Check::new(check, deviations.is_empty(), detail)
 }

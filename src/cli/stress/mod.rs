@@ -10,7 +10,7 @@ use super::args::StressArgs;
 use super::failure::{Exit, Failure};
 use super::gauges::{fdatasyncs, wait_for_drain};
 use super::lanes::{Lanes, Until, interruption, progress};
-use super::report::Tally;
+use super::report::{Tally, emit, print_json};
 use super::server::Target;
 use prepare::Scene;
 use std::sync::{Mutex, PoisonError};
@@ -35,9 +35,9 @@ pub fn run(args: &StressArgs) -> Result<Exit, Failure> {
 
     let report = report::Report::new(args, &scene, &tally, took, syncs, &drain, &remaining, audit);
     if args.target.json {
-        super::report::print_json(&report);
+        print_json(&report);
     } else {
-        report.print();
+        emit(&report.to_text());
     }
     Ok(Exit::from_check(report.ok))
 }

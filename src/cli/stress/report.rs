@@ -3,9 +3,10 @@
 use super::prepare::Scene;
 use crate::cli::args::StressArgs;
 use crate::cli::gauges::Drain;
-use crate::cli::report::{Audit, Check, Latency, Tally, by_code, print_checks, thousands};
+use crate::cli::report::{Audit, Check, Latency, Tally, by_code, checks_text, thousands, verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 #[derive(Debug, Serialize)]
@@ -75,37 +76,45 @@ impl Report {
         }
     }
 
-    pub fn print(&self) {
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
         let Latency { p50, p95, p99, max } = self.latency_ms;
-        println!("sold         {}", thousands(self.sold));
-        println!("refused      {} ({})", thousands(self.refused), by_code(&self.refused_by_code));
-        println!("errors       {} ({})", thousands(self.errors), by_code(&self.errors_by_code));
+        writeln!(out, "sold         {}", thousands(self.sold))?;
+        writeln!(out, "refused      {} ({})", thousands(self.refused), by_code(&self.refused_by_code))?;
+        writeln!(out, "errors       {} ({})", thousands(self.errors), by_code(&self.errors_by_code))?;
         if self.retries > 0 {
-            println!("retries      {} (503, waited out)", thousands(self.retries));
+            writeln!(out, "retries      {} (503, waited out)", thousands(self.retries))?;
         }
-        println!(
+        writeln!(
+            out,
             "rate         {:.0} attempts/s, {:.0} sold/s, over {:.2} s with {} in flight",
             self.attempts_per_second, self.sold_per_second, self.seconds, self.concurrency
-        );
-        println!("latency      p50 {p50:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, max {max:.2} ms");
+        )?;
+        writeln!(out, "latency      p50 {p50:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, max {max:.2} ms")?;
         match (self.fdatasyncs, self.fdatasyncs_per_second) {
-            (Some(count), Some(rate)) => println!("fdatasyncs   {} ({rate:.0}/s)", thousands(count)),
-            _ => println!("fdatasyncs   not published by the server"),
+            (Some(count), Some(rate)) => writeln!(out, "fdatasyncs   {} ({rate:.0}/s)", thousands(count))?,
+            _ => writeln!(out, "fdatasyncs   not published by the server")?,
         }
         match self.drain_seconds {
-            Some(seconds) => println!("drain        {seconds:.2} s until the store had everything"),
-            None => println!("drain        unknown"),
+            Some(seconds) => writeln!(out, "drain        {seconds:.2} s until the store had everything")?,
+            None => writeln!(out, "drain        unknown")?,
         }
-        print_checks("checks", &self.checks);
-        print_checks("audit", &self.audit.checks);
-        println!("{}", if self.ok { "all clean" } else { "VIOLATIONS FOUND" });
+        out.push_str(&checks_text("checks", &self.checks));
+        out.push_str(&checks_text("audit", &self.audit.checks));
+        out.push_str(verdict(self.ok));
+        Ok(())
     }
 }
 
 fn checks(args: &StressArgs, scene: &Scene, tally: &Tally, drain: &Drain, remaining: &[i64]) -> Vec<Check> {
     let errors: u64 = tally.errors.values().sum();
-    let mut checks =
-        vec![Check::new("every attempt was decided", errors == 0, by_code(&tally.errors))];
+    let mut checks = vec![Check::new("every attempt was decided", errors == 0, by_code(&tally.errors))];
 
     let other: u64 =
         tally.refused.iter().filter(|(code, _)| *code != "insufficient_stock").map(|(_, count)| count).sum();
@@ -127,9 +136,11 @@ fn checks(args: &StressArgs, scene: &Scene, tally: &Tally, drain: &Drain, remain
         let wanted = args.stock.min(args.buyers);
         let detail = format!("{} sold, min({}, {}) = {wanted}", tally.succeeded, args.stock, args.buyers);
         checks.push(Check::new("sold = min(stock, buyers)", tally.succeeded == wanted, detail));
-        let wrong = scene.items.iter().zip(remaining).find(|(item, left)| {
-            item.stock.saturating_sub(item.buyers) as i64 != **left
-        });
+        let wrong = scene
+            .items
+            .iter()
+            .zip(remaining)
+            .find(|(item, left)| item.stock.saturating_sub(item.buyers) as i64 != **left);
         let detail = wrong.map_or(String::new(), |(item, left)| {
             format!("item {} has {left} left of {} with {} buyers", item.id, item.stock, item.buyers)
         });
