@@ -71,7 +71,8 @@ impl Lanes {
                     actix_rt::System::new().block_on(async {
                         let client = Client::new(&self.url, lanes);
                         let mut running: FuturesUnordered<_> = (0..lanes).map(|_| lane(&client)).collect();
-                        while running.next().await.is_some() {}
+                        // Otherwise all lanes share one task's budget of I/O steps, and always the same ones get it.
+                        tokio::task::unconstrained(async { while running.next().await.is_some() {} }).await;
                     });
                 });
             }
@@ -122,4 +123,48 @@ pub fn spinner(what: impl Into<std::borrow::Cow<'static, str>>) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(what);
     spinner.enable_steady_tick(std::time::Duration::from_millis(120));
     spinner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::failure::Exit;
+
+    fn lanes(count: u64, interrupted: bool) -> Lanes {
+        Lanes::new("http://127.0.0.1:1", count, Arc::new(AtomicBool::new(interrupted)))
+    }
+
+    #[test]
+    fn every_job_runs_once_however_many_lanes_there_are() {
+        for count in [1, 7, 200] {
+            let seen: Vec<AtomicUsize> = (0..100).map(|_| AtomicUsize::new(0)).collect();
+            let result =
+                lanes(count, false).run(Until::Count(100), &ProgressBar::hidden(), async |_, index| {
+                    tokio::task::yield_now().await;
+                    seen[index].fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                });
+            assert!(result.is_ok());
+            assert!(seen.iter().all(|times| times.load(Ordering::Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn the_first_failure_stops_the_rest_and_is_reported() {
+        let started = AtomicUsize::new(0);
+        let result = lanes(2, false).run(Until::Count(1_000), &ProgressBar::hidden(), async |_, index| {
+            started.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            if index == 3 { Err(Failure::usage("the third")) } else { Ok(()) }
+        });
+        assert_eq!(result.expect_err("job 3 failed").message, "the third");
+        assert!(started.load(Ordering::Relaxed) < 10);
+    }
+
+    #[test]
+    fn nothing_starts_after_an_interruption() {
+        let result =
+            lanes(4, true).run(Until::Count(10), &ProgressBar::hidden(), async |_, _| panic!("started"));
+        assert_eq!(result.expect_err("interrupted").exit, Exit::Interrupted);
+    }
 }

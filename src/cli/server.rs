@@ -36,9 +36,22 @@ impl Target {
         Ok(Self { url: own.url.clone(), token, own: Some(own) })
     }
 
-    /// Stops an own server and waits until it has ended cleanly.
-    pub fn close(mut self) -> Result<(), Failure> {
-        self.own.take().map_or(Ok(()), OwnServer::stop)
+    /// Stops an own server and waits until it has ended cleanly. If the work failed because that server had ended by
+    /// itself, its own last words are the better explanation.
+    pub fn finish<T>(mut self, work: Result<T, Failure>) -> Result<T, Failure> {
+        let Some(mut own) = self.own.take() else { return work };
+        match work {
+            Ok(result) => own.stop().map(|()| result),
+            Err(failure) => match own.child.try_wait() {
+                Ok(Some(status)) if failure.exit != Exit::Interrupted => {
+                    let exit =
+                        status.code().filter(|code| *code != 0).map_or(Exit::Violation, Exit::from_code);
+                    let said = own.last_words();
+                    Err(Failure::new(exit, format!("the own server ended in the middle ({status}): {said}")))
+                }
+                _ => Err(failure),
+            },
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use super::gauges::{Drain, wait_for_drain};
 use super::lanes::{Lanes, interruption};
 use super::report::{Check, by_code, emit, print_json};
 use super::server::Target;
+use file::History;
 use plan::Plan;
 use report::{Findings, Report};
 use std::collections::HashSet;
@@ -28,24 +29,32 @@ use sums::Sums;
 
 pub fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
     let history = file::read(&args.file)?;
-    let (lines, unsellable) = line::judge_all(&history);
-    let plan = Plan::new(&lines);
-
     let interrupted = interruption();
     let target = Target::open(&args.target)?;
-    let (url, token) = (target.url.clone(), target.token.clone());
-    let lanes = Lanes::new(&url, args.concurrency, interrupted);
-    let cast = prepare::cast(args, &lanes, &token, &plan)?;
-    let submitted = submit::all(&lanes, &token, &plan, &cast)?;
-    let drain = wait_for_drain(&url, || lanes.is_interrupted())?;
+    let lanes = Lanes::new(&target.url, args.concurrency, interrupted);
+    let replayed = replay(args, &history, &lanes, &target);
+    let report = target.finish(replayed)?;
+    if args.target.json {
+        print_json(&report);
+    } else {
+        emit(&report.to_text());
+    }
+    Ok(Exit::from_check(report.ok))
+}
+
+fn replay(args: &ReplayArgs, history: &History, lanes: &Lanes, target: &Target) -> Result<Report, Failure> {
+    let (url, token) = (target.url.as_str(), target.token.as_str());
+    let (lines, unsellable) = line::judge_all(history);
+    let plan = Plan::new(&lines);
+    let cast = prepare::cast(args, lanes, token, &plan)?;
+    let submitted = submit::all(lanes, token, &plan, &cast)?;
+    let drain = wait_for_drain(url, || lanes.is_interrupted())?;
 
     let sums = Sums::new(&lines, &refused_lines(&plan, &submitted));
     let mut checks = answers(args, &submitted, &drain);
-    checks.extend(verify::checks(&lanes, &url, &token, &plan, &cast, &sums)?);
-    let audit = api::audit(&url, &token)?;
-    target.close()?;
-
-    let report = Report::new(Findings {
+    checks.extend(verify::checks(lanes, url, token, &plan, &cast, &sums)?);
+    let audit = api::audit(url, token)?;
+    Ok(Report::new(Findings {
         file: args.file.display().to_string(),
         lines: history.rows.len(),
         unsellable: &unsellable,
@@ -55,13 +64,7 @@ pub fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
         drain_seconds: drain.seconds(),
         checks,
         audit,
-    });
-    if args.target.json {
-        print_json(&report);
-    } else {
-        emit(&report.to_text());
-    }
-    Ok(Exit::from_check(report.ok))
+    }))
 }
 
 /// The file's lines whose order or return did not take effect.

@@ -13,6 +13,7 @@ use super::lanes::{Lanes, Until, interruption, progress};
 use super::report::{Tally, emit, print_json};
 use super::server::Target;
 use prepare::Scene;
+use report::Report;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,23 +24,25 @@ pub fn run(args: &StressArgs) -> Result<Exit, Failure> {
     let interrupted = interruption();
     let target = Target::open(&args.target)?;
     let lanes = Lanes::new(&target.url, args.concurrency, interrupted);
-    let scene = prepare::scene(args, &lanes, &target.token)?;
-
-    let syncs_before = fdatasyncs(&target.url);
-    let (tally, took) = fire(args, &lanes, &target.token, &scene)?;
-    let syncs = fdatasyncs(&target.url).zip(syncs_before).map(|(after, before)| after.saturating_sub(before));
-    let drain = wait_for_drain(&target.url, || lanes.is_interrupted())?;
-    let remaining = prepare::remaining(&target, &scene)?;
-    let audit = api::audit(&target.url, &target.token)?;
-    target.close()?;
-
-    let report = report::Report::new(args, &scene, &tally, took, syncs, &drain, &remaining, audit);
+    let measured = measure(args, &lanes, &target);
+    let report = target.finish(measured)?;
     if args.target.json {
         print_json(&report);
     } else {
         emit(&report.to_text());
     }
     Ok(Exit::from_check(report.ok))
+}
+
+fn measure(args: &StressArgs, lanes: &Lanes, target: &Target) -> Result<Report, Failure> {
+    let scene = prepare::scene(args, lanes, &target.token)?;
+    let syncs_before = fdatasyncs(&target.url);
+    let (tally, took) = fire(args, lanes, &target.token, &scene)?;
+    let syncs = fdatasyncs(&target.url).zip(syncs_before).map(|(after, before)| after.saturating_sub(before));
+    let drain = wait_for_drain(&target.url, || lanes.is_interrupted())?;
+    let remaining = prepare::remaining(target, &scene)?;
+    let audit = api::audit(&target.url, &target.token)?;
+    Ok(Report::new(args, &scene, &tally, took, syncs, &drain, &remaining, audit))
 }
 
 fn fire(args: &StressArgs, lanes: &Lanes, token: &str, scene: &Scene) -> Result<(Tally, Duration), Failure> {
