@@ -127,14 +127,14 @@ fn email(name: &str) -> String {
         }
     }
     if local.len() > 200 {
-        let id = uuid_like(name);
-        local = format!("{}_{id}", &local[..100]);
+        let end = fingerprint(name);
+        local = format!("{}_{end}", &local[..100]);
     }
     format!("customer-{local}@replay.invalid")
 }
 
 /// Two checksums of the text and its reverse: enough to tell long names apart.
-fn uuid_like(name: &str) -> String {
+fn fingerprint(name: &str) -> String {
     let reversed: Vec<u8> = name.bytes().rev().collect();
     format!("{:08x}{:08x}", crc32fast::hash(name.as_bytes()), crc32fast::hash(&reversed))
 }
