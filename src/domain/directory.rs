@@ -50,6 +50,8 @@ pub struct SoughtName {
 /// The state of one shard.
 #[derive(Clone, Debug)]
 pub struct Directory {
+    /// None before it is loaded.
+    shard: Option<ShardId>,
     /// Changes that the store may not have yet: the holder, or none for a freed name.
     recent: HashMap<UniqueName, (Option<u64>, Seq)>,
     /// Names under open holds.
@@ -74,6 +76,7 @@ impl Directory {
     /// A shard whose ids up to these are in use.
     pub fn stored(shard: ShardId, last_product: u64, last_user: u64) -> Self {
         Self {
+            shard: Some(shard),
             recent: HashMap::new(),
             held: HashSet::new(),
             next_product: following(shard, last_product),
@@ -104,7 +107,7 @@ impl Directory {
         self.held.len()
     }
 
-    /// Notes the position of a change, so that [`Self::forget`] can let go of it.
+    /// Notes the position of a change of one of this shard's names, so that [`Self::forget`] can let go of it.
     pub fn note(&mut self, event: &Event, seq: Seq) {
         let (name, holder) = match event {
             Event::NameTaken { namespace, name, holder } => ((*namespace, name), Some(*holder)),
@@ -112,15 +115,25 @@ impl Directory {
             _ => return,
         };
         let name = UniqueName { namespace: name.0, name: name.1.clone() };
+        if self.shard != Some(name.shard()) {
+            return;
+        }
         let newest = self.recent.get(&name).is_none_or(|(_, known)| *known < seq);
         if newest {
             self.recent.insert(name, (holder, seq));
         }
     }
 
-    /// Lets go of what the store has.
-    pub fn forget(&mut self, stored: Seq) {
-        self.recent.retain(|_, (_, seq)| *seq > stored);
+    /// Lets go of what the store has; says what the last change was that went.
+    pub fn forget(&mut self, stored: Seq) -> Seq {
+        let mut last = Seq::ZERO;
+        self.recent.retain(|_, (_, seq)| {
+            if *seq <= stored {
+                last = last.max(*seq);
+            }
+            *seq > stored
+        });
+        last
     }
 
     fn check(&self, sought: &SoughtName) -> Verdict<()> {
@@ -226,8 +239,8 @@ mod tests {
 
     #[test]
     fn a_name_is_held_by_one_at_a_time_and_freed_names_come_back() {
-        let mut directory = Directory::unborn();
         let name = UniqueName { namespace: Namespace::Sku, name: "A-1".into() };
+        let mut directory = Directory::stored(name.shard(), 0, 0);
         let sought = SoughtName { name: name.clone(), stored: None };
         assert_eq!(directory.claim(&sought, false), Verdict::Granted(()));
         assert_eq!(directory.claim(&sought, false), Verdict::Wait);

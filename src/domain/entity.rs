@@ -55,11 +55,11 @@ impl Decision {
 /// One kind of entity.
 pub trait Entity: Sized + Send + Unpin + 'static {
     /// What a hold claims.
-    type Claim: Clone + Send + std::fmt::Debug;
+    type Claim: Clone + Send + Unpin + std::fmt::Debug;
     /// What the holder of a granted claim is told.
-    type Grant: Send;
+    type Grant: Send + Unpin;
     /// What this kind of owner decides and commits.
-    type Command: Send;
+    type Command: Send + Unpin;
 
     /// An entity that is about to be created: it holds nothing and answers "not found" until its created event.
     fn unborn() -> Self;

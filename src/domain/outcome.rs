@@ -78,6 +78,17 @@ pub struct NewUser {
 }
 
 impl Outcome {
+    /// The reply to a step that was taken before or changes nothing.
+    pub fn unchanged(operation: Operation, shown: Option<&Snapshot>) -> Option<Self> {
+        match (operation, shown) {
+            (_, Some(Snapshot::Order(order))) => Some(Self::OrderStepped(order.clone())),
+            (Operation::DeleteItem, Some(Snapshot::Product(view))) => Some(Self::ItemDeleted(view.clone())),
+            (_, Some(Snapshot::Product(view))) => Some(Self::Item(view.clone())),
+            (Operation::Refresh | Operation::Logout, _) => Some(Self::SessionChanged),
+            _ => None,
+        }
+    }
+
     /// Reads the reply out of a record that has its position and figures. `shown` is what the commit showed beyond the
     /// events; for a keyed record it is in the record itself.
     ///
@@ -97,7 +108,9 @@ impl Outcome {
             Operation::Cancel | Operation::Ship | Operation::Deliver => match snapshot {
                 Some(Snapshot::Order(order)) => {
                     let mut order = Order::clone(order);
-                    order.updated_at = record.at;
+                    if !record.events.is_empty() {
+                        order.updated_at = record.at;
+                    }
                     Some(Self::OrderStepped(Arc::new(order)))
                 }
                 _ => None,
@@ -165,6 +178,9 @@ fn transferred(record: &Record) -> Option<Outcome> {
 }
 
 fn item(record: &Record, snapshot: Option<&Snapshot>) -> Option<ProductView> {
+    if let Some(Snapshot::Product(unchanged)) = snapshot {
+        return Some(unchanged.clone());
+    }
     let (product_id, details, posting) = record.events.iter().find_map(|event| match event {
         Event::ProductCreated { product_id, details, posting }
         | Event::ProductChanged { product_id, details, posting } => Some((*product_id, Some(details), posting)),

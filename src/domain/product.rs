@@ -66,6 +66,8 @@ pub enum ProductCommand {
     Change { change: Change, if_revision: Option<u64> },
     Delete { if_revision: Option<u64> },
     Restore,
+    /// Writes the terms and the stock as they are, so that the store's row is written again.
+    Rewrite,
 }
 
 /// A partial update; `None` leaves the field as it is.
@@ -160,7 +162,8 @@ impl Product {
             return Verdict::Refused(Rejection::VersionConflict { revision: details.revision });
         }
         let Some(mut changed) = change(details) else {
-            return Verdict::Granted(Decision::default().showing(Snapshot::Details(details.clone())));
+            let unchanged = self.view().map(Snapshot::Product);
+            return Verdict::Granted(Decision { snapshot: unchanged, ..Decision::default() });
         };
         if contended || self.held > 0 {
             return Verdict::Wait;
@@ -250,6 +253,15 @@ impl Entity for Product {
                     None => Some(Details { deleted_at: Some(at), ..details.clone() }),
                 })
             }
+            ProductCommand::Rewrite => match &self.details {
+                None => Verdict::Refused(Rejection::NotFound(Missing::Item)),
+                Some(details) => {
+                    let (product_id, details, posting) = (self.id, details.clone(), Posting::of(0));
+                    let shown = Snapshot::Details(details.clone());
+                    let event = Event::ProductChanged { product_id, details, posting };
+                    Verdict::Granted(Decision::one(event).showing(shown))
+                }
+            },
             ProductCommand::Restore => self.change_terms(contended, None, |details| {
                 details.deleted_at?;
                 Some(Details { deleted_at: None, ..details.clone() })

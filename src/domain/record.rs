@@ -4,7 +4,7 @@
 use super::event::Event;
 use super::ids::{Seq, UserId};
 use super::order::Order;
-use super::product::Details;
+use super::product::{Details, ProductView};
 use super::rejection::Rejection;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -49,8 +49,10 @@ pub struct KeyUse {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Snapshot {
     Order(Arc<Order>),
-    /// Of the record's one product.
+    /// Of the record's one product; the figures are in its event.
     Details(Arc<Details>),
+    /// Of a product that was left as it is.
+    Product(ProductView),
 }
 
 /// A remembered "no": the state it was decided on is that of `as_of`.

@@ -41,6 +41,8 @@ pub struct Session {
 /// What a session's owner commits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SessionCommand {
+    /// A login, by the owner of a family that is about to be.
+    Open { family_id: FamilyId, grant: SessionGrant },
     /// A refresh token of this generation was presented.
     Rotate { generation: u32 },
     Revoke,
@@ -95,10 +97,15 @@ impl Entity for Session {
     }
 
     fn decide(&self, command: &SessionCommand, at: Timestamp, _contended: bool) -> Verdict<Decision> {
+        if let SessionCommand::Open { family_id, grant } = command {
+            let opened = Event::SessionOpened { family_id: *family_id, grant: *grant };
+            return Verdict::Granted(Decision::one(opened));
+        }
         let Some(view) = &self.view else {
             return Verdict::Refused(Rejection::NotFound(Missing::Session));
         };
         match command {
+            SessionCommand::Open { .. } => Verdict::Granted(Decision::default()),
             SessionCommand::Rotate { generation } => Self::rotate(view, *generation, at),
             SessionCommand::Revoke if view.revoked_at.is_some() => Verdict::Granted(Decision::default()),
             SessionCommand::Revoke => {

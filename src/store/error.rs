@@ -25,3 +25,28 @@ pub enum StoreError {
     #[error("the stored data is damaged: {0}")]
     Damaged(String),
 }
+
+impl StoreError {
+    /// Sorts a driver's error: what the database itself said is for `judge`, a value that cannot be decoded is damage, and
+    /// all else (sockets, TLS, pools) may pass.
+    pub(super) fn sort(error: sqlx::Error, judge: fn(&dyn sqlx::error::DatabaseError) -> Self) -> Self {
+        match &error {
+            sqlx::Error::Database(said) => judge(said.as_ref()),
+            sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::TypeNotFound { .. } => Self::Damaged(error.to_string()),
+            sqlx::Error::Encode(_) => Self::Refused(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+
+    /// The error of a refused claim.
+    pub(super) fn held(holder: String, since_micros: i64) -> Self {
+        let since = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(since_micros) * 1_000).ok();
+        let format = &time::format_description::well_known::Rfc3339;
+        let since = since.and_then(|since| since.format(format).ok()).unwrap_or_else(|| "an unknown time".into());
+        Self::Held { holder, since }
+    }
+}

@@ -2,10 +2,13 @@
 //! implementations with the same meaning; write-behind is the only caller of [`Store::apply`], the only way to write.
 
 pub mod batch;
+mod checks;
 pub mod error;
 pub mod postgres;
+mod rows;
 pub mod sqlite;
 pub mod write_behind;
+mod writer;
 
 pub use batch::Batch;
 pub use error::StoreError;
@@ -164,8 +167,8 @@ pub trait Store: Send + Sync + 'static {
     async fn revoked_since(&self, since: Timestamp) -> Result<Snapshot<Vec<FamilyId>>, StoreError>;
 
     async fn name_holder(&self, name: &UniqueName) -> Result<Snapshot<Option<u64>>, StoreError>;
-    /// The order with what was returned of it so far.
-    async fn order(&self, id: OrderId) -> Result<Snapshot<Option<Order>>, StoreError>;
+    /// The order with what was returned of it so far; its cursor is the record that placed it.
+    async fn order(&self, id: OrderId) -> Result<Snapshot<Option<Row<Order>>>, StoreError>;
     async fn outcome(
         &self,
         caller: UserId,

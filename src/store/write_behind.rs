@@ -1,1 +1,201 @@
-//! Moves durable records into the store.
+//! Moves durable records into the store: the only task that writes there. The next batch is whatever became durable
+//! during the last one. After an ambiguous commit the watermark is read back and decides; nothing is skipped, ever.
+
+use super::{Batch, Lease, Store, StoreError};
+use crate::domain::{Record, Seq, Timestamp};
+use crate::journal::disk::Disk;
+use crate::journal::writer::Written;
+use crate::journal::{Halt, HaltReason, Position, reader};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// The longest pause between two attempts while the store is away.
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// What others may know of the write-behind.
+#[derive(Debug, Default)]
+pub struct Status {
+    unreachable: AtomicBool,
+    /// Journal bytes of the durable records that are not stored.
+    bytes: AtomicU64,
+    /// When the oldest of them was decided, in microseconds; 0 when there is none.
+    oldest: AtomicI64,
+}
+
+impl Status {
+    pub fn is_reachable(&self) -> bool {
+        !self.unreachable.load(Ordering::SeqCst)
+    }
+
+    pub fn backlog_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When the oldest record that is not stored was decided.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let micros = self.oldest.load(Ordering::Relaxed);
+        (micros != 0).then(|| Timestamp::from_micros(micros))
+    }
+}
+
+/// Everything a write-behind works with.
+pub struct WriteBehind {
+    pub store: Arc<dyn Store>,
+    pub lease: Lease,
+    /// For bringing a store forward again that was rewound.
+    pub disk: Arc<dyn Disk>,
+    pub durable: UnboundedReceiver<Written>,
+    pub stored: Arc<Position>,
+    pub status: Arc<Status>,
+    pub halt: Arc<Halt>,
+    pub batch_records_max: usize,
+    /// Told of all records that were stored, in order.
+    pub on_stored: Box<dyn Fn(&[Arc<Record>]) + Send + Sync>,
+}
+
+impl WriteBehind {
+    /// Runs until the journal is closed and everything is stored, or the engine halts. Never to be cancelled.
+    pub async fn run(mut self) {
+        let mut queue: VecDeque<Arc<Record>> = VecDeque::new();
+        let mut sizes: VecDeque<(Seq, u64)> = VecDeque::new();
+        loop {
+            if queue.is_empty() {
+                match self.durable.recv().await {
+                    Some(written) => self.take(written, &mut queue, &mut sizes),
+                    None => return,
+                }
+            }
+            while let Ok(written) = self.durable.try_recv() {
+                self.take(written, &mut queue, &mut sizes);
+            }
+            let count = queue.len().min(self.batch_records_max);
+            let records = queue.make_contiguous();
+            if !self.flush(&records[..count]).await {
+                return;
+            }
+            queue.drain(..count);
+            let mut bytes = 0;
+            while sizes.front().is_some_and(|(last, _)| *last <= self.lease.watermark) {
+                bytes += sizes.pop_front().map_or(0, |(_, size)| size);
+            }
+            self.status.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let oldest = queue.front().map_or(0, |record| record.at.micros());
+            self.status.oldest.store(oldest, Ordering::Relaxed);
+        }
+    }
+
+    fn take(&self, written: Written, queue: &mut VecDeque<Arc<Record>>, sizes: &mut VecDeque<(Seq, u64)>) {
+        if queue.is_empty()
+            && let Some(first) = written.records.first()
+        {
+            self.status.oldest.store(first.at.micros(), Ordering::Relaxed);
+        }
+        if let Some(last) = written.records.last() {
+            sizes.push_back((last.seq, written.bytes));
+            self.status.bytes.fetch_add(written.bytes, Ordering::Relaxed);
+        }
+        queue.extend(written.records);
+    }
+
+    /// Brings the records into the store, however long it takes. False when the engine halted meanwhile.
+    async fn flush(&mut self, records: &[Arc<Record>]) -> bool {
+        let batch = Batch::of(self.lease.watermark, records.iter().map(AsRef::as_ref));
+        let mut pause = Duration::from_millis(20);
+        let begun = Instant::now();
+        loop {
+            if self.halt.is_halted() {
+                return false;
+            }
+            let error = match self.store.apply(self.lease.epoch, &batch).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            match self.resolve(error, &batch).await {
+                Some(true) => break,
+                Some(false) => {}
+                None => return false,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+        if self.status.unreachable.swap(false, Ordering::SeqCst) {
+            tracing::info!(stored = batch.to.get(), "the store is back");
+        }
+        metrics::histogram!("purser_store_flush_seconds").record(begun.elapsed().as_secs_f64());
+        metrics::histogram!("purser_store_flush_records").record(records.len() as f64);
+        self.lease.watermark = batch.to;
+        (self.on_stored)(records);
+        self.stored.advance(batch.to);
+        true
+    }
+
+    /// After a failure: whether the batch is in the store after all. `None` when the engine has to halt.
+    async fn resolve(&mut self, error: StoreError, batch: &Batch) -> Option<bool> {
+        match &error {
+            StoreError::Refused(_) | StoreError::Damaged(_) => {
+                tracing::error!(%error, after = batch.after.get(), to = batch.to.get(),
+                    "the store refuses a batch: write-behind stands still until this is mended");
+                metrics::counter!("purser_store_refused_total").increment(1);
+                return Some(false);
+            }
+            StoreError::Fenced { holder, .. } => return self.fenced(holder.clone()),
+            StoreError::Unavailable(_) | StoreError::Moved { .. } | StoreError::Held { .. } => {}
+        }
+        if !self.status.unreachable.swap(true, Ordering::SeqCst) {
+            tracing::warn!(%error, "a flush failed; looking up what the store has");
+        }
+        match self.store.position().await {
+            Ok(position) if position.epoch > self.lease.epoch => {
+                self.fenced(format!("a later engine (epoch {})", position.epoch))
+            }
+            Ok(position) if position.watermark == batch.to => Some(true),
+            Ok(position) if position.watermark < batch.after => self.bring_forward(position.watermark, batch.after).await,
+            Ok(_) | Err(_) => Some(false),
+        }
+    }
+
+    fn fenced(&self, holder: String) -> Option<bool> {
+        self.halt.halt(HaltReason::Fenced(holder));
+        None
+    }
+
+    /// The store lost what it had confirmed (fail-over, restored backup): the segments give it back.
+    async fn bring_forward(&self, from: Seq, to: Seq) -> Option<bool> {
+        tracing::error!(from = from.get(), to = to.get(), "the store was rewound; applying the journal again");
+        let disk = self.disk.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut records = Vec::new();
+            let survey = reader::read(disk.as_ref(), from.next(), |record, _| {
+                if record.seq <= to {
+                    records.push(record);
+                }
+                Ok(())
+            })?;
+            Ok::<_, crate::journal::ReadError>((survey.first(), records))
+        });
+        let records = match read.await {
+            Ok(Ok((Some(first), records))) if first <= from.next() => records,
+            Ok(Ok(_)) => {
+                self.halt.halt(HaltReason::Rewound(from.get()));
+                return None;
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the journal could not be read back yet");
+                return Some(false);
+            }
+            Err(_) => return Some(false),
+        };
+        let mut after = from;
+        for chunk in records.chunks(self.batch_records_max) {
+            let batch = Batch::of(after, chunk);
+            if self.store.apply(self.lease.epoch, &batch).await.is_err() {
+                return Some(false);
+            }
+            after = batch.to;
+        }
+        Some(false)
+    }
+}

@@ -1,0 +1,195 @@
+//! What callers hand in and get back.
+
+use crate::domain::product::Change;
+use crate::domain::session::SessionGrant;
+use crate::domain::text::{Email, Name, Sku, Text};
+use crate::domain::user::Role;
+use crate::domain::{FamilyId, Money, OrderId, Outcome, ProductId, Quantity, Seq, UserId};
+use serde::{Deserialize, Serialize};
+
+/// The circumstances of a mutating call.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// Who asks, for the audit trail and as the scope of `key`.
+    pub caller: Option<UserId>,
+    /// An idempotency key (needs a caller): the same key with the same request gets the first reply again.
+    pub key: Option<String>,
+    pub durability: Durability,
+}
+
+impl Call {
+    /// A call on behalf of a user, without a key, durable in the journal.
+    pub fn by(caller: UserId) -> Self {
+        Self { caller: Some(caller), ..Self::default() }
+    }
+
+    /// The same with an idempotency key.
+    pub fn keyed(self, key: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), ..self }
+    }
+}
+
+/// What must have happened before the reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// fdatasync of the journal returned: survives a crash and a power cut.
+    #[default]
+    Journal,
+    /// The store has committed it too. When the store is lost after admission the reply comes with `Journal`.
+    Store,
+}
+
+/// A successful mutation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    pub outcome: Outcome,
+    /// The journal position of the record (or of the state, when nothing had to be changed); durable.
+    pub seq: Seq,
+    /// The outcome was remembered under the key, not executed now.
+    pub replayed: bool,
+    /// What was reached.
+    pub durability: Durability,
+}
+
+/// Something read, complete up to `as_of`, which is durable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Read<T> {
+    pub value: T,
+    pub as_of: Seq,
+}
+
+/// A page of a list, newest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed<T> {
+    pub rows: Vec<T>,
+    /// Continue with `Page::before` set to this.
+    pub next: Option<u64>,
+}
+
+/// How fresh a read has to be, and for whom.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Freshness {
+    /// Wait (bounded) until the read reflects this position.
+    pub min_seq: Option<Seq>,
+    /// The caller: lists reflect at least the caller's own acknowledged writes.
+    pub caller: Option<UserId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PurchaseRequest {
+    pub user_id: UserId,
+    pub product_id: ProductId,
+    pub quantity: Quantity,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OrderRequest {
+    /// Who buys and pays.
+    pub user_id: UserId,
+    /// 1–1,000 lines; the same product may stand on several.
+    pub lines: Vec<LineRequest>,
+    pub pricing: Pricing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LineRequest {
+    pub product_id: ProductId,
+    pub quantity: Quantity,
+    pub unit_price: Money,
+}
+
+/// Whose price counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Pricing {
+    /// The lines' prices are claims that must match the products' own.
+    Claimed,
+    /// The lines' prices are taken as given: point of sale, import.
+    AsGiven,
+}
+
+/// An order to take a step on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StepRequest {
+    pub order_id: OrderId,
+    /// Only if it belongs to this user; otherwise it is "not found".
+    pub of: Option<UserId>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReturnRequest {
+    pub user_id: UserId,
+    /// Bounds the return by what this order has left.
+    pub order_id: Option<OrderId>,
+    pub lines: Vec<LineRequest>,
+    pub reason: Option<Text>,
+}
+
+/// A credit or a debit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AdjustRequest {
+    pub user_id: UserId,
+    pub amount: Money,
+    pub reference: Option<Text>,
+    pub description: Option<Text>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TransferRequest {
+    pub from: UserId,
+    pub to: UserId,
+    pub amount: Money,
+    pub description: Option<Text>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewItemRequest {
+    pub sku: Option<Sku>,
+    pub name: Name,
+    pub description: Option<Text>,
+    pub price: Money,
+    /// Initial stock, `0..=2^53-1`.
+    pub stock: i64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ChangeItemRequest {
+    pub product_id: ProductId,
+    pub change: Change,
+    /// Only if the item is at this revision.
+    pub if_revision: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MoveStockRequest {
+    pub product_id: ProductId,
+    /// Units in (positive) or out (negative).
+    pub delta: i64,
+    pub reason: Option<Text>,
+}
+
+/// An item to delete or restore.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ItemRequest {
+    pub product_id: ProductId,
+    pub if_revision: Option<u64>,
+}
+
+/// A user to be registered.
+#[derive(Clone, Debug)]
+pub struct NewUserRequest {
+    pub name: Name,
+    pub email: Email,
+    /// In clear, 8–1024 bytes; hashed before anything is recorded. Without one there is no login.
+    pub password: Option<String>,
+    pub role: Role,
+    /// Also open a session, in the same record.
+    pub open_session: bool,
+}
+
+/// A session as its tokens are made from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenedSession {
+    pub family_id: FamilyId,
+    pub grant: SessionGrant,
+    pub generation: u32,
+}

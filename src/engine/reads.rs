@@ -1,0 +1,228 @@
+//! Reading: one entity from its owner, lists from the store. A caller's own lists merge what the store does not have yet;
+//! all others wait for it.
+
+use super::call::{Freshness, Listed, Read};
+use super::orders::find;
+use super::{Busy, EngineError, Inner};
+use crate::domain::balance::BalanceView;
+use crate::domain::order::Order;
+use crate::domain::outcome::{Movement, PostedEntry};
+use crate::domain::product::ProductView;
+use crate::domain::rejection::Missing;
+use crate::domain::{Event, OrderId, ProductId, Record, Rejection, Seq, UserId};
+use crate::owners::Kind;
+use crate::owners::messages::Glimpse;
+use crate::owners::Supervisor;
+use crate::store::{ItemFilter, OrderFilter, Page, Row};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+type Page2<T> = Result<Read<Listed<T>>, EngineError>;
+
+impl Inner {
+    /// One entity's state, durable when it leaves.
+    async fn look<K: Kind, T: Send + 'static>(
+        &self,
+        supervisor: &Supervisor<K>,
+        id: K::Id,
+        missing: Missing,
+        fresh: Freshness,
+        look: impl FnOnce(&mut Glimpse<'_, K>) -> Option<T> + Send + 'static,
+    ) -> Result<Read<T>, EngineError> {
+        // Owners are never behind the journal, so a position that was handed out is always reflected.
+        self.reached(fresh.min_seq).await?;
+        let pin = self.pin(supervisor, id, missing).await?;
+        let (value, as_of) = self.view(&pin, move |glimpse| (look(glimpse), glimpse.as_of)).await?;
+        self.ground.durable.wait(as_of).await?;
+        let value = value.ok_or(EngineError::Rejected { rejection: Rejection::NotFound(missing), seq: as_of, replayed: false })?;
+        let as_of = as_of.max(fresh.min_seq.unwrap_or_default());
+        Ok(Read { value, as_of })
+    }
+
+    /// Waits (bounded) until the position is durable.
+    async fn reached(&self, min_seq: Option<Seq>) -> Result<(), EngineError> {
+        let Some(seq) = min_seq.filter(|seq| *seq > self.ground.durable.get()) else { return Ok(()) };
+        match tokio::time::timeout(self.options.read_timeout, self.ground.durable.wait(seq)).await {
+            Ok(reached) => Ok(reached?),
+            Err(_) => Err(Busy::ReadTimeout.into()),
+        }
+    }
+
+    /// Waits (bounded) until the store has what the caller asks for and what the caller was told.
+    async fn caught_up(&self, fresh: Freshness) -> Result<(), EngineError> {
+        let own = fresh.caller.map_or(Seq::ZERO, |caller| self.acknowledged.last(caller));
+        let wanted = own.max(fresh.min_seq.unwrap_or_default());
+        if wanted <= self.ground.stored.get() {
+            return Ok(());
+        }
+        match tokio::time::timeout(self.options.read_timeout, self.ground.stored.wait(wanted)).await {
+            Ok(reached) => Ok(reached?),
+            Err(_) => Err(Busy::ReadTimeout.into()),
+        }
+    }
+
+    pub(super) async fn item(&self, id: ProductId, fresh: Freshness) -> Result<Read<ProductView>, EngineError> {
+        self.look(&self.products, id, Missing::Item, fresh, |glimpse| glimpse.entity.view()).await
+    }
+
+    pub(super) async fn balance(&self, id: UserId, fresh: Freshness) -> Result<Read<BalanceView>, EngineError> {
+        self.look(&self.balances, id, Missing::User, fresh, |glimpse| glimpse.entity.view()).await
+    }
+
+    pub(super) async fn order_by_id(
+        &self,
+        id: OrderId,
+        of: Option<UserId>,
+        fresh: Freshness,
+    ) -> Result<Read<Order>, EngineError> {
+        self.reached(fresh.min_seq).await?;
+        loop {
+            let found = find(self, id).await?;
+            let Some(found) = found.filter(|found| of.is_none_or(|user| user == found.order.user_id)) else {
+                return Err(self.edge_rejection(Rejection::NotFound(Missing::Order)));
+            };
+            let (order, read_at) = (found.order, found.read_at);
+            let look = move |glimpse: &mut Glimpse<'_, crate::domain::balance::Balance>| {
+                let fresh = read_at >= glimpse.let_go;
+                fresh.then(|| (glimpse.desk.overlaid(&order, read_at), glimpse.as_of))
+            };
+            if let Some((order, as_of)) = self.view(&found.owner, look).await? {
+                self.ground.durable.wait(as_of).await?;
+                let as_of = as_of.max(fresh.min_seq.unwrap_or_default());
+                return Ok(Read { value: order, as_of });
+            }
+        }
+    }
+
+    pub(super) async fn items(&self, filter: ItemFilter, page: Page, fresh: Freshness) -> Page2<ProductView> {
+        self.caught_up(fresh).await?;
+        let snapshot = self.store.items(&filter, one_more(page)).await?;
+        Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark })
+    }
+
+    pub(super) async fn movements(&self, id: ProductId, page: Page, fresh: Freshness) -> Page2<Movement> {
+        self.caught_up(fresh).await?;
+        let snapshot = self.store.movements(id, one_more(page)).await?;
+        if snapshot.value.is_empty() {
+            self.pin(&self.products, id, Missing::Item).await?;
+        }
+        Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark })
+    }
+
+    pub(super) async fn users(&self, query: Option<String>, page: Page, fresh: Freshness) -> Page2<BalanceView> {
+        self.caught_up(fresh).await?;
+        let snapshot = self.store.users(query.as_deref(), one_more(page)).await?;
+        Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark })
+    }
+
+    pub(super) async fn entries(&self, id: UserId, page: Page, fresh: Freshness) -> Page2<PostedEntry> {
+        let (records, as_of) = self.unstored_of(id, fresh).await?;
+        let snapshot = self.store.entries(id, one_more(page)).await?;
+        let mut rows: BTreeMap<u64, PostedEntry> =
+            snapshot.value.into_iter().map(|row| (row.cursor, row.value)).collect();
+        for record in &records {
+            for event in &record.events {
+                if let Event::EntryPosted(entry) = event
+                    && entry.user_id == id
+                    && page.before.is_none_or(|before| entry.posting.version < before)
+                {
+                    let posted = PostedEntry { entry: entry.clone(), seq: record.seq, at: record.at };
+                    rows.insert(entry.posting.version, posted);
+                }
+            }
+        }
+        Ok(Read { value: newest(rows, page), as_of: as_of.max(snapshot.watermark) })
+    }
+
+    pub(super) async fn orders(&self, filter: OrderFilter, page: Page, fresh: Freshness) -> Page2<Order> {
+        let own = filter.user_id.filter(|user| fresh.caller == Some(*user));
+        let Some(user_id) = own else {
+            self.caught_up(fresh).await?;
+            let snapshot = self.store.orders(filter, one_more(page)).await?;
+            return Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark });
+        };
+        let (records, as_of) = self.unstored_of(user_id, fresh).await?;
+        let changed = self.changed_orders(&records).await?;
+        let snapshot = self.store.orders(filter, one_more(page)).await?;
+        let stored = snapshot.value.into_iter().filter(|row| !changed.contains_key(&row.value.id));
+        let mut rows: BTreeMap<u64, Order> = stored.map(|row| (row.cursor, row.value)).collect();
+        for (cursor, order) in changed.into_values() {
+            let wanted = filter.status.is_none_or(|status| status == order.status)
+                && page.before.is_none_or(|before| cursor < before);
+            if wanted {
+                rows.insert(cursor, order);
+            }
+        }
+        Ok(Read { value: newest(rows, page), as_of: as_of.max(snapshot.watermark) })
+    }
+
+    /// The records of a user that the store may not have, durable, and the position that they are complete for.
+    async fn unstored_of(&self, id: UserId, fresh: Freshness) -> Result<(Vec<Arc<Record>>, Seq), EngineError> {
+        self.reached(fresh.min_seq).await?;
+        let owner = self.pin(&self.balances, id, Missing::User).await?;
+        let look = |glimpse: &mut Glimpse<'_, crate::domain::balance::Balance>| {
+            (glimpse.desk.unstored().cloned().collect::<Vec<_>>(), glimpse.as_of)
+        };
+        let (records, as_of) = self.view(&owner, look).await?;
+        self.ground.durable.wait(as_of).await?;
+        Ok((records, as_of.max(fresh.min_seq.unwrap_or_default())))
+    }
+
+    /// Orders that these records placed or changed, as they stand now, with the record that placed them.
+    async fn changed_orders(&self, records: &[Arc<Record>]) -> Result<BTreeMap<OrderId, (u64, Order)>, EngineError> {
+        let mut changed: BTreeMap<OrderId, (u64, Order)> = BTreeMap::new();
+        let mut read_at: BTreeMap<OrderId, Seq> = BTreeMap::new();
+        for record in records {
+            for event in &record.events {
+                let id = match event {
+                    Event::OrderPlaced(order) => {
+                        changed.insert(order.id, (record.seq.get(), Order::clone(order)));
+                        continue;
+                    }
+                    Event::OrderAdvanced { order_id, .. } => *order_id,
+                    Event::GoodsReturned(goods) => match goods.order_id {
+                        Some(id) => id,
+                        None => continue,
+                    },
+                    _ => continue,
+                };
+                if !changed.contains_key(&id) {
+                    let snapshot = self.store.order(id).await?;
+                    if let Some(row) = snapshot.value {
+                        changed.insert(id, (row.cursor, row.value));
+                        read_at.insert(id, snapshot.watermark);
+                    }
+                }
+                let known = read_at.get(&id).is_some_and(|read_at| record.seq <= *read_at);
+                if let Some((_, order)) = changed.get_mut(&id)
+                    && !known
+                {
+                    order.apply(event, record.at);
+                }
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// One row more than wanted tells whether there is a next page.
+const fn one_more(page: Page) -> Page {
+    Page { limit: page.limit + 1, before: page.before }
+}
+
+fn cut<T>(rows: Vec<Row<T>>, page: Page) -> Listed<T> {
+    newest(rows.into_iter().map(|row| (row.cursor, row.value)).collect(), page)
+}
+
+/// The newest rows of a page, and where the next one begins.
+fn newest<T>(rows: BTreeMap<u64, T>, page: Page) -> Listed<T> {
+    let limit = page.limit as usize;
+    let more = rows.len() > limit;
+    let mut next = None;
+    let mut kept = Vec::with_capacity(limit.min(rows.len()));
+    for (cursor, value) in rows.into_iter().rev().take(limit) {
+        next = Some(cursor);
+        kept.push(value);
+    }
+    Listed { rows: kept, next: next.filter(|_| more) }
+}

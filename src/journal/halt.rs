@@ -1,0 +1,70 @@
+//! The end of the line: set once, first reason wins, nothing is acknowledged afterwards. The process exits with code 4
+//! and recovers from disk at its next start.
+
+use std::sync::OnceLock;
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// Why the engine stopped for good.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum HaltReason {
+    #[error("writing the journal failed: {0}")]
+    Write(String),
+    #[error("fdatasync of the journal failed: {0}")]
+    Sync(String),
+    #[error("the store was taken over by {0}")]
+    Fenced(String),
+    #[error("the store was rewound to record {0}, further back than the journal reaches")]
+    Rewound(u64),
+    #[error("a part of the engine panicked: {0}")]
+    Panic(String),
+}
+
+/// The waiter's share of a halt: whether its record survived is unknown until restart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("the engine halted; after the restart, retry with the same key to learn the outcome")]
+pub struct Halted;
+
+/// A once-only, awaitable stop.
+#[derive(Debug)]
+pub struct Halt {
+    reason: OnceLock<HaltReason>,
+    bell: watch::Sender<bool>,
+}
+
+impl Default for Halt {
+    fn default() -> Self {
+        Self { reason: OnceLock::new(), bell: watch::Sender::new(false) }
+    }
+}
+
+impl Halt {
+    /// Stops the engine. Later reasons are logged and otherwise ignored.
+    pub fn halt(&self, reason: HaltReason) {
+        tracing::error!(%reason, "the engine halts; restart it to recover from disk");
+        let _ = self.reason.set(reason);
+        self.bell.send_replace(true);
+    }
+
+    /// `None` while the engine runs.
+    pub fn reason(&self) -> Option<&HaltReason> {
+        self.reason.get()
+    }
+
+    pub fn is_halted(&self) -> bool {
+        self.reason.get().is_some()
+    }
+
+    /// Returns when the engine halts.
+    pub async fn halted(&self) -> HaltReason {
+        let mut bell = self.bell.subscribe();
+        loop {
+            if let Some(reason) = self.reason() {
+                return reason.clone();
+            }
+            if bell.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

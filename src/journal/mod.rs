@@ -1,0 +1,128 @@
+//! The journal: the only source of truth. It knows records, frames, segments and disks; it knows neither actors nor SQL.
+//!
+//! Invariants: `appended ≥ durable ≥ stored`; frame n+1 is written only after frame n's fdatasync returned, so only the
+//! last frame can be torn; a failed write or fdatasync halts the engine and is never retried.
+
+pub mod codec;
+pub mod disk;
+pub mod error;
+pub mod frame;
+pub mod halt;
+pub mod position;
+pub mod reader;
+pub mod segment;
+pub mod simulated;
+pub mod space;
+pub mod tail;
+pub mod writer;
+
+pub use error::ReadError;
+pub use halt::{Halt, HaltReason, Halted};
+pub use position::Position;
+pub use space::{Reservation, SpaceRefusal};
+pub use tail::{Cell, Tail};
+
+use crate::domain::{Record, Seq};
+use disk::Disk;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// How a journal is laid out on its disk.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalOptions {
+    /// Size of each segment file. Records may take up to an eighth of it.
+    pub segment_bytes: u64,
+    /// Segments kept after the store has all of them, so that a store that was rewound can be brought forward again.
+    pub keep_segments: usize,
+}
+
+/// An open journal. Dropping the handle does not close it: [`Journal::close`] does.
+pub struct Journal {
+    pub id: Uuid,
+    tail: Arc<Tail>,
+    durable: Arc<Position>,
+    space: Arc<space::Space>,
+    writer: std::sync::Mutex<Option<writer::Threads>>,
+}
+
+impl Journal {
+    /// Opens a journal that [`reader::recover`] has just made clean, and starts its two threads. Durable records leave
+    /// through `durable_records`, in order, after the position was published.
+    ///
+    /// # Errors
+    /// When the segments cannot be opened or the first spare segment cannot be prepared.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+        recovered: &reader::Recovered,
+        next: Seq,
+        halt: Arc<Halt>,
+        durable_records: mpsc::UnboundedSender<writer::Written>,
+    ) -> std::io::Result<Self> {
+        let durable = Arc::new(Position::new(Seq::new(next.get() - 1), halt.clone()));
+        let tail = Arc::new(Tail::new(next, halt.clone()));
+        let space = Arc::new(space::Space::new());
+        let threads = writer::start(writer::Start {
+            disk,
+            options,
+            recovered,
+            tail: tail.clone(),
+            durable: durable.clone(),
+            space: space.clone(),
+            halt,
+            durable_records,
+        })?;
+        Ok(Self { id: recovered.journal_id, tail, durable, space, writer: Some(threads).into() })
+    }
+
+    /// The last position handed out.
+    pub fn appended(&self) -> Seq {
+        self.tail.appended()
+    }
+
+    /// What survives a power cut.
+    pub fn durable(&self) -> &Arc<Position> {
+        &self.durable
+    }
+
+    /// Sets room for one record of at most `bytes` apart, so that enqueueing it can neither fail nor block.
+    ///
+    /// # Errors
+    /// [`SpaceRefusal`] when the disk has no room for another segment.
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation, SpaceRefusal> {
+        space::Space::reserve(&self.space, bytes).await
+    }
+
+    /// Puts a record at the end of the journal: the commit point of every operation.
+    pub fn enqueue(&self, record: Record, cells: &[&Cell], space: Reservation) -> Arc<Record> {
+        self.tail.enqueue(record, cells, space)
+    }
+
+    /// Tells the journal what the store has, so that old segments may go.
+    pub fn retire(&self, stored: Seq) {
+        if let Some(threads) = self.writer.lock().unwrap_or_else(|poison| poison.into_inner()).as_ref() {
+            threads.retire(stored);
+        }
+    }
+
+    /// Lets every waiter and the writer see that the engine halted.
+    pub fn abandon(&self) {
+        self.tail.close();
+        self.durable.abandon();
+    }
+
+    /// Whether the disk has no room for another segment.
+    pub fn is_full(&self) -> bool {
+        self.space.is_failing()
+    }
+
+    /// Writes what is enqueued and stops the threads. Nothing may be enqueued afterwards.
+    pub fn close(&self) {
+        self.tail.close();
+        let threads = self.writer.lock().unwrap_or_else(|poison| poison.into_inner()).take();
+        if let Some(threads) = threads {
+            threads.join();
+        }
+    }
+}

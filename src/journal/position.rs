@@ -1,0 +1,203 @@
+//! A journal position that only grows, and those who wait for it: what is durable, what is stored.
+//!
+//! Waiters are kept per thread. A thread that runs [`Position::attend`] is woken once per advance and completes its own
+//! waiters locally; for all others the advancing thread wakes them one by one.
+
+use super::halt::{Halt, Halted};
+use crate::domain::Seq;
+use futures_util::task::AtomicWaker;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+/// More threads than this share shards, which costs speed and nothing else.
+const SHARDS: usize = 32;
+
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static SHARD: Cell<usize> = Cell::new(NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS);
+}
+
+/// A monotonic position with waiters.
+pub struct Position {
+    reached: AtomicU64,
+    halt: Arc<Halt>,
+    shards: Vec<Shard>,
+}
+
+#[derive(Default)]
+struct Shard {
+    /// Ascending by position, but for late comers.
+    waiters: Mutex<VecDeque<(u64, Waker)>>,
+    /// Whether `waiters` may hold anybody; lets an advance skip idle shards.
+    occupied: AtomicBool,
+    attended: AtomicBool,
+    attendant: AtomicWaker,
+}
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, Waker)>> {
+        self.waiters.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    fn register(&self, position: u64, waker: &Waker) {
+        let mut waiters = self.lock();
+        let mut place = waiters.len();
+        while place > 0 && waiters[place - 1].0 > position {
+            place -= 1;
+        }
+        waiters.insert(place, (position, waker.clone()));
+        self.occupied.store(true, Ordering::SeqCst);
+    }
+
+    fn wake(&self, reached: u64) {
+        loop {
+            let mut ready: [Option<Waker>; 64] = [const { None }; 64];
+            let mut count = 0;
+            {
+                let mut waiters = self.lock();
+                while count < ready.len() && waiters.front().is_some_and(|(wanted, _)| *wanted <= reached) {
+                    ready[count] = waiters.pop_front().map(|(_, waker)| waker);
+                    count += 1;
+                }
+                if waiters.is_empty() {
+                    self.occupied.store(false, Ordering::SeqCst);
+                }
+            }
+            ready.into_iter().flatten().for_each(Waker::wake);
+            if count < 64 {
+                return;
+            }
+        }
+    }
+}
+
+impl Position {
+    pub fn new(reached: Seq, halt: Arc<Halt>) -> Self {
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        Self { reached: AtomicU64::new(reached.get()), halt, shards }
+    }
+
+    pub fn get(&self) -> Seq {
+        Seq::new(self.reached.load(Ordering::SeqCst))
+    }
+
+    /// Moves the position forward and wakes whoever waited for it.
+    pub fn advance(&self, to: Seq) {
+        self.reached.fetch_max(to.get(), Ordering::SeqCst);
+        self.notify(to.get());
+    }
+
+    /// Wakes all waiters, who then see that the engine halted.
+    pub fn abandon(&self) {
+        self.notify(u64::MAX);
+    }
+
+    fn notify(&self, reached: u64) {
+        for shard in &self.shards {
+            if !shard.occupied.load(Ordering::SeqCst) {
+                continue;
+            }
+            if shard.attended.load(Ordering::SeqCst) {
+                shard.attendant.wake();
+            } else {
+                shard.wake(reached);
+            }
+        }
+    }
+
+    /// Completes once the position reached `seq`.
+    ///
+    /// # Errors
+    /// [`Halted`] when the engine halted before.
+    pub fn wait(self: &Arc<Self>, seq: Seq) -> Wait {
+        Wait { position: self.clone(), wanted: seq.get() }
+    }
+
+    /// Runs for ever on the calling thread and completes that thread's waiters there. One per thread, on its event loop.
+    pub async fn attend(self: Arc<Self>) {
+        let shard = &self.shards[SHARD.with(Cell::get)];
+        poll_fn::<(), _>(|context| {
+            shard.attendant.register(context.waker());
+            shard.attended.store(true, Ordering::SeqCst);
+            let reached =
+                if self.halt.is_halted() { u64::MAX } else { self.reached.load(Ordering::SeqCst) };
+            shard.wake(reached);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// The future of [`Position::wait`].
+pub struct Wait {
+    position: Arc<Position>,
+    wanted: u64,
+}
+
+impl Future for Wait {
+    type Output = Result<(), Halted>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let position = &self.position;
+        let look = || {
+            if position.reached.load(Ordering::SeqCst) >= self.wanted {
+                Poll::Ready(Ok(()))
+            } else if position.halt.is_halted() {
+                Poll::Ready(Err(Halted))
+            } else {
+                Poll::Pending
+            }
+        };
+        let now = look();
+        if now.is_ready() {
+            return now;
+        }
+        position.shards[SHARD.with(Cell::get)].register(self.wanted, context.waker());
+        // An advance between the first look and the registration would have woken nobody.
+        look()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn everyone_is_woken_when_their_position_is_reached() {
+        let position = Arc::new(Position::new(Seq::ZERO, Arc::default()));
+        let waiters: Vec<_> = (1..=500u64)
+            .rev()
+            .map(|seq| {
+                let position = position.clone();
+                tokio::spawn(async move {
+                    position.wait(Seq::new(seq)).await.expect("not halted");
+                    assert!(position.get() >= Seq::new(seq));
+                })
+            })
+            .collect();
+        for seq in 1..=500 {
+            position.advance(Seq::new(seq));
+        }
+        for waiter in waiters {
+            waiter.await.expect("woken");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_halt_releases_waiters_with_an_unknown_outcome() {
+        let halt = Arc::new(Halt::default());
+        let position = Arc::new(Position::new(Seq::ZERO, halt.clone()));
+        let waiting = tokio::spawn(position.wait(Seq::new(1)));
+        tokio::task::yield_now().await;
+        halt.halt(super::super::HaltReason::Sync("test".into()));
+        position.abandon();
+        assert_eq!(waiting.await.expect("joined"), Err(Halted));
+    }
+}

@@ -1,0 +1,288 @@
+//! Reading a journal back: checking all of it, deciding where it ends, and handing out its records in order.
+//!
+//! Only the last frame of the last segment that holds one may be torn. Anything else that is not as it was written is
+//! damage, and the journal is refused with segment and offset.
+
+use super::codec;
+use super::disk::Disk;
+use super::error::ReadError;
+use super::frame::{self, Found};
+use super::segment::{self, Header};
+use crate::domain::{Record, Seq};
+use uuid::Uuid;
+
+/// A segment that holds frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Surveyed {
+    pub segment: u32,
+    pub size: u64,
+    pub first: Seq,
+    pub last: Seq,
+    pub frames: u64,
+    /// The offset behind its last frame.
+    pub end: u64,
+}
+
+/// What a journal holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Survey {
+    pub journal_id: Option<Uuid>,
+    /// Ascending; those without frames are left out.
+    pub segments: Vec<Surveyed>,
+    /// Prepared segments, without frames.
+    pub empty: Vec<u32>,
+    /// Where a torn frame was found behind the last whole one.
+    pub torn: Option<(u32, u64)>,
+}
+
+/// A journal that is ready to be written on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recovered {
+    pub journal_id: Uuid,
+    /// Segments before the current one.
+    pub closed: Vec<Surveyed>,
+    /// The segment to go on in; none when there is no record yet.
+    pub current: Option<Surveyed>,
+    /// The number of the next segment to be made.
+    pub next_segment: u32,
+    /// The last record; 0 without any.
+    pub last: Seq,
+    /// Whether a torn frame was dropped.
+    pub dropped_torn_frame: bool,
+}
+
+impl Survey {
+    /// The first record that is still there.
+    pub fn first(&self) -> Option<Seq> {
+        self.segments.first().map(|segment| segment.first)
+    }
+
+    pub fn last(&self) -> Seq {
+        self.segments.last().map_or(Seq::ZERO, |segment| segment.last)
+    }
+}
+
+/// Checks every frame of every segment and reads nothing into records.
+///
+/// # Errors
+/// [`ReadError`] for whatever cannot be the work of this journal and one crash.
+pub fn survey(disk: &dyn Disk) -> Result<Survey, ReadError> {
+    visit(disk, Seq::new(u64::MAX), &mut |_, _| Ok(()))
+}
+
+/// Surveys the journal and hands each record from `from` on to `each`, in order, with the length of its bytes.
+pub fn read(
+    disk: &dyn Disk,
+    from: Seq,
+    mut each: impl FnMut(Record, usize) -> Result<(), ReadError>,
+) -> Result<Survey, ReadError> {
+    visit(disk, from, &mut each)
+}
+
+type Each<'a> = &'a mut dyn FnMut(Record, usize) -> Result<(), ReadError>;
+
+fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError> {
+    let mut numbers: Vec<u32> = disk.list()?.iter().filter_map(|name| segment::parse_name(name)).collect();
+    numbers.sort_unstable();
+    if let Some(gap) = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1) {
+        return Err(ReadError::Missing { segment: gap[0] + 1 });
+    }
+    let mut survey = Survey { journal_id: None, segments: Vec::new(), empty: Vec::new(), torn: None };
+    for number in numbers {
+        let bytes = disk.read(&segment::file_name(number))?;
+        check_header(&bytes, number, &mut survey)?;
+        let scan = Scan { number, bytes: &bytes, expected: survey.segments.last().map(|known| known.last.next()) };
+        match scan.run(&mut survey.torn, from, each)? {
+            None => survey.empty.push(number),
+            Some(_) if !survey.empty.is_empty() => {
+                let what = "frames follow a segment without any".to_owned();
+                return Err(ReadError::Damaged { segment: number, offset: segment::HEADER_BYTES as u64, what });
+            }
+            Some(surveyed) => survey.segments.push(surveyed),
+        }
+    }
+    // Frames behind a torn one could only have been written after it was whole.
+    match survey.torn {
+        Some((number, offset)) if survey.segments.last().is_some_and(|last| last.segment > number) => {
+            Err(ReadError::Damaged { segment: number, offset, what: "a torn frame with others behind it".into() })
+        }
+        _ => Ok(survey),
+    }
+}
+
+fn check_header(bytes: &[u8], number: u32, survey: &mut Survey) -> Result<(), ReadError> {
+    let damaged = |what: &str| ReadError::Damaged { segment: number, offset: 0, what: what.to_owned() };
+    let header = Header::decode(bytes).ok_or_else(|| damaged("the segment's header does not fit its checksum"))?;
+    if header.segment != number {
+        return Err(damaged("the segment's header has another number than its name"));
+    }
+    if header.size != bytes.len() as u64 {
+        return Err(damaged("the segment is not as long as its header says"));
+    }
+    let expected = *survey.journal_id.get_or_insert(header.journal_id);
+    if header.journal_id != expected {
+        return Err(ReadError::Foreign { segment: number, found: header.journal_id, expected });
+    }
+    Ok(())
+}
+
+struct Scan<'a> {
+    number: u32,
+    bytes: &'a [u8],
+    /// The record that must come next; none for the first of all.
+    expected: Option<Seq>,
+}
+
+impl Scan<'_> {
+    /// The segment's frames; none when it has no whole one.
+    fn run(
+        mut self,
+        torn: &mut Option<(u32, u64)>,
+        from: Seq,
+        each: Each<'_>,
+    ) -> Result<Option<Surveyed>, ReadError> {
+        let mut surveyed: Option<Surveyed> = None;
+        let mut offset = segment::HEADER_BYTES;
+        loop {
+            match frame::look(self.bytes, offset) {
+                Found::Frame { header, payload } => {
+                    self.check(&header, offset)?;
+                    let last = Seq::new(header.first.get() + u64::from(header.records) - 1);
+                    if last >= from {
+                        self.decode(&header, payload, offset, from, each)?;
+                    }
+                    self.expected = Some(last.next());
+                    let padding = offset + frame::HEADER_BYTES + payload.len();
+                    offset += header.frame_bytes();
+                    if self.bytes.get(padding..offset).is_none_or(|rest| rest.iter().any(|byte| *byte != 0)) {
+                        return Err(self.damaged(padding, "the frame's padding is not zero"));
+                    }
+                    let known = surveyed.get_or_insert(Surveyed {
+                        segment: self.number,
+                        size: self.bytes.len() as u64,
+                        first: header.first,
+                        last,
+                        frames: 0,
+                        end: 0,
+                    });
+                    (known.last, known.end) = (last, offset as u64);
+                    known.frames += 1;
+                }
+                Found::Nothing if self.is_blank(offset) => return Ok(surveyed),
+                // A frame whose first sectors were lost while later ones reached the disk, or one that was cut short.
+                Found::Nothing | Found::Garbage => return self.torn(torn, offset, None, surveyed),
+                Found::TornPayload(header) => return self.torn(torn, offset, Some(&header), surveyed),
+            }
+        }
+    }
+
+    fn torn(
+        &self,
+        torn: &mut Option<(u32, u64)>,
+        offset: usize,
+        header: Option<&frame::Header>,
+        surveyed: Option<Surveyed>,
+    ) -> Result<Option<Surveyed>, ReadError> {
+        self.check_torn(offset, header)?;
+        match torn.replace((self.number, offset as u64)) {
+            Some(_) => Err(self.damaged(offset, "a second torn frame")),
+            None => Ok(surveyed),
+        }
+    }
+
+    fn damaged(&self, offset: usize, what: &str) -> ReadError {
+        ReadError::Damaged { segment: self.number, offset: offset as u64, what: what.to_owned() }
+    }
+
+    fn is_blank(&self, offset: usize) -> bool {
+        self.bytes[offset..].iter().all(|byte| *byte == 0)
+    }
+
+    fn check(&self, header: &frame::Header, offset: usize) -> Result<(), ReadError> {
+        if header.segment != self.number {
+            return Err(self.damaged(offset, "the frame was written for another segment"));
+        }
+        if header.records == 0 {
+            return Err(self.damaged(offset, "the frame is empty"));
+        }
+        match self.expected {
+            Some(expected) if header.first != expected => {
+                let what = format!("the frame begins with record {}, expected {expected}", header.first);
+                Err(self.damaged(offset, &what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A torn frame has nothing behind it: no sound frame anywhere, and zeros beyond its extent when that is known.
+    fn check_torn(&self, offset: usize, header: Option<&frame::Header>) -> Result<(), ReadError> {
+        let what = "the frame does not fit its checksum, and it is not the last one";
+        if let Some(header) = header {
+            let end = (offset + header.frame_bytes()).min(self.bytes.len());
+            if header.segment != self.number || !self.is_blank(end) {
+                return Err(self.damaged(offset, what));
+            }
+            return Ok(());
+        }
+        let mut next = offset + frame::ALIGNMENT;
+        while next + frame::HEADER_BYTES <= self.bytes.len() {
+            if let Found::Frame { header, .. } = frame::look(self.bytes, next)
+                && header.segment == self.number
+            {
+                return Err(self.damaged(offset, what));
+            }
+            next += frame::ALIGNMENT;
+        }
+        Ok(())
+    }
+
+    fn decode(
+        &self,
+        header: &frame::Header,
+        payload: &[u8],
+        offset: usize,
+        from: Seq,
+        each: Each<'_>,
+    ) -> Result<(), ReadError> {
+        let mut seq = header.first;
+        for bytes in frame::records(payload) {
+            let bytes = bytes.ok_or_else(|| self.damaged(offset, "a record is longer than its frame"))?;
+            if seq >= from {
+                let record = codec::decode(bytes).map_err(|error| self.damaged(offset, &error.to_string()))?;
+                if record.seq != seq {
+                    return Err(self.damaged(offset, "a record has another position than its frame says"));
+                }
+                each(record, bytes.len())?;
+            }
+            seq = seq.next();
+        }
+        if seq.get() != header.first.get() + u64::from(header.records) {
+            return Err(self.damaged(offset, "the frame holds another number of records than it says"));
+        }
+        Ok(())
+    }
+}
+
+/// Makes a surveyed journal ready to be written on. The accepted part of its last segment is copied into a fresh file:
+/// a sync of the old one would prove nothing after a failed one, and the torn frame goes with it.
+pub fn recover(disk: &dyn Disk, survey: Survey, new_id: Uuid) -> Result<Recovered, ReadError> {
+    let journal_id = survey.journal_id.unwrap_or(new_id);
+    if disk.list()?.iter().any(|name| name == segment::TEMPORARY) {
+        disk.remove(segment::TEMPORARY)?;
+    }
+    for number in &survey.empty {
+        disk.remove(&segment::file_name(*number))?;
+    }
+    let last = survey.last();
+    let mut closed = survey.segments;
+    let current = closed.pop();
+    if let Some(current) = &current {
+        let bytes = disk.read(&segment::file_name(current.segment))?;
+        let header = Header { segment: current.segment, size: current.size, journal_id };
+        segment::create(disk, header, &bytes[segment::HEADER_BYTES..current.end as usize])?;
+    }
+    disk.sync_directory()?;
+    let next_segment = current.as_ref().map_or_else(|| survey.empty.first().copied().unwrap_or(1), |c| c.segment + 1);
+    let dropped_torn_frame = survey.torn.is_some();
+    Ok(Recovered { journal_id, closed, current, next_segment, last, dropped_torn_frame })
+}

@@ -1,0 +1,312 @@
+//! The two threads of an open journal. The writer takes all that is queued, writes it as one frame, syncs it, publishes
+//! the durable position, and begins again: the next batch is what arrived meanwhile. The keeper prepares segments ahead
+//! and removes those that the store no longer needs.
+
+use super::disk::{Disk, DiskFile};
+use super::frame::{self, Builder};
+use super::reader::Recovered;
+use super::segment;
+use super::space::Space;
+use super::tail::{Pending, Tail};
+use super::{Halt, HaltReason, JournalOptions, Position};
+use crate::domain::{Record, Seq};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Segments prepared beyond the one that is being written.
+const SPARE_SEGMENTS: u32 = 2;
+/// How often a full disk is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What the threads are started with.
+pub struct Start<'a> {
+    pub disk: Arc<dyn Disk>,
+    pub options: JournalOptions,
+    pub recovered: &'a Recovered,
+    pub tail: Arc<Tail>,
+    pub durable: Arc<Position>,
+    pub space: Arc<Space>,
+    pub halt: Arc<Halt>,
+    pub durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
+}
+
+/// Records that have just become durable, with the bytes they take in the journal.
+#[derive(Debug)]
+pub struct Written {
+    pub records: Vec<Arc<Record>>,
+    pub bytes: u64,
+}
+
+/// The largest record that a segment of this size takes.
+pub const fn record_bytes_max(segment_bytes: u64) -> u64 {
+    segment_bytes / 8
+}
+
+/// The bytes of a segment that can be promised: a record that does not fit at its end goes to the next one.
+const fn usable(segment_bytes: u64) -> u64 {
+    segment_bytes - segment::HEADER_BYTES as u64 - record_bytes_max(segment_bytes)
+}
+
+/// The running threads.
+pub struct Threads {
+    writer: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    orders: Sender<Order>,
+}
+
+enum Order {
+    /// The writer went on to this segment; `last` is the last record of the one before.
+    Opened { segment: u32, last: Seq },
+    Retire(Seq),
+    Stop,
+}
+
+impl Threads {
+    pub fn retire(&self, stored: Seq) {
+        // A keeper that is gone has nothing left to remove.
+        let _ = self.orders.send(Order::Retire(stored));
+    }
+
+    pub fn join(self) {
+        let _ = self.writer.join();
+        let _ = self.orders.send(Order::Stop);
+        let _ = self.keeper.join();
+    }
+}
+
+struct Open {
+    number: u32,
+    size: u64,
+    offset: u64,
+    file: Box<dyn DiskFile>,
+}
+
+/// Starts both threads on a recovered journal.
+pub fn start(start: Start<'_>) -> io::Result<Threads> {
+    let Start { disk, options, recovered, tail, durable, space, halt, durable_records } = start;
+    let current = match &recovered.current {
+        Some(current) => Open {
+            number: current.segment,
+            size: current.size,
+            offset: current.end,
+            file: disk.open(&segment::file_name(current.segment))?,
+        },
+        None => prepare(disk.as_ref(), recovered.next_segment, options.segment_bytes, recovered.journal_id)?,
+    };
+    space.add(usable(current.size).saturating_sub(current.offset - segment::HEADER_BYTES as u64));
+    let (orders, order_queue) = mpsc::channel();
+    let (spares, spare_queue) = mpsc::channel();
+    let keeper = Keeper {
+        disk,
+        options,
+        journal_id: recovered.journal_id,
+        current: current.number,
+        prepared: current.number,
+        closed: recovered.closed.iter().map(|closed| (closed.segment, closed.last)).collect(),
+        stored: Seq::ZERO,
+        spares,
+        space: space.clone(),
+    };
+    let writer = Writer {
+        tail,
+        durable,
+        space,
+        halt: halt.clone(),
+        durable_records,
+        current,
+        last: recovered.last,
+        builder: Builder::default(),
+        spares: spare_queue,
+        orders: orders.clone(),
+    };
+    let guard = |halt: Arc<Halt>, run: Box<dyn FnOnce() + Send>| {
+        move || {
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
+                halt.halt(HaltReason::Panic("a journal thread".into()));
+            }
+        }
+    };
+    let writing = guard(halt.clone(), Box::new(move || writer.run()));
+    let keeping = guard(halt, Box::new(move || keeper.run(&order_queue)));
+    Ok(Threads {
+        writer: std::thread::Builder::new().name("journal-writer".into()).spawn(writing)?,
+        keeper: std::thread::Builder::new().name("journal-keeper".into()).spawn(keeping)?,
+        orders,
+    })
+}
+
+fn prepare(disk: &dyn Disk, number: u32, size: u64, journal_id: Uuid) -> io::Result<Open> {
+    segment::create(disk, segment::Header { segment: number, size, journal_id }, &[])?;
+    let file = disk.open(&segment::file_name(number))?;
+    Ok(Open { number, size, offset: segment::HEADER_BYTES as u64, file })
+}
+
+struct Writer {
+    tail: Arc<Tail>,
+    durable: Arc<Position>,
+    space: Arc<Space>,
+    halt: Arc<Halt>,
+    durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
+    current: Open,
+    last: Seq,
+    builder: Builder,
+    spares: Receiver<Open>,
+    orders: Sender<Order>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut batch = Vec::new();
+        while self.tail.take(&mut batch).is_some() {
+            metrics::histogram!("purser_journal_batch_records").record(batch.len() as f64);
+            let mut rest = VecDeque::from(std::mem::take(&mut batch));
+            while !rest.is_empty() {
+                if let Err(reason) = self.write_frame(&mut rest) {
+                    self.halt.halt(reason);
+                    self.durable.abandon();
+                    return;
+                }
+            }
+            // The deque's buffer, emptied, is the next batch's: no allocation per batch.
+            batch = Vec::from(rest);
+        }
+        self.durable.abandon();
+    }
+
+    /// Writes as many records from the front as fit the segment, as one frame, and makes them durable.
+    fn write_frame(&mut self, rest: &mut VecDeque<Pending>) -> Result<(), HaltReason> {
+        self.builder.clear();
+        let room = (self.current.size - self.current.offset) as usize;
+        let mut count = 0;
+        while rest.get(count).is_some_and(|pending| self.builder.push(&pending.record, room)) {
+            count += 1;
+        }
+        if count == 0 {
+            return self.next_segment();
+        }
+        let bytes = self.builder.finish(self.current.number);
+        self.current
+            .file
+            .write_at(self.current.offset, bytes)
+            .map_err(|error| HaltReason::Write(error.to_string()))?;
+        let begun = Instant::now();
+        self.current.file.sync_data().map_err(|error| HaltReason::Sync(error.to_string()))?;
+        metrics::histogram!("purser_journal_fdatasync_seconds").record(begun.elapsed().as_secs_f64());
+        let written = bytes.len() as u64;
+        self.account(written);
+        let records: Vec<_> = rest.drain(..count).map(|pending| pending.record).collect();
+        if let Some(record) = records.last() {
+            self.last = record.seq;
+            self.durable.advance(self.last);
+        }
+        // Without a write-behind there is nobody to tell; the journal holds the records all the same.
+        let _ = self.durable_records.send(Written { records, bytes: written });
+        Ok(())
+    }
+
+    /// Only the promised part of a segment counts; its end is a bonus.
+    fn account(&mut self, written: u64) {
+        let base = segment::HEADER_BYTES as u64;
+        let counted = |offset: u64| (offset - base).min(usable(self.current.size));
+        let before = counted(self.current.offset);
+        self.current.offset += written;
+        self.space.take(counted(self.current.offset) - before);
+    }
+
+    fn next_segment(&mut self) -> Result<(), HaltReason> {
+        if self.current.offset == segment::HEADER_BYTES as u64 {
+            return Err(HaltReason::Write("a record is larger than a segment".into()));
+        }
+        let gone = |_| HaltReason::Write("no further segment could be prepared".into());
+        self.current = self.spares.recv().map_err(gone)?;
+        let _ = self.orders.send(Order::Opened { segment: self.current.number, last: self.last });
+        Ok(())
+    }
+}
+
+struct Keeper {
+    disk: Arc<dyn Disk>,
+    options: JournalOptions,
+    journal_id: Uuid,
+    current: u32,
+    prepared: u32,
+    /// Full segments, with the last record of each.
+    closed: VecDeque<(u32, Seq)>,
+    stored: Seq,
+    spares: Sender<Open>,
+    space: Arc<Space>,
+}
+
+impl Keeper {
+    fn run(mut self, orders: &Receiver<Order>) {
+        loop {
+            let complete = self.refill();
+            let order = if complete {
+                orders.recv().unwrap_or(Order::Stop)
+            } else {
+                match orders.recv_timeout(RETRY) {
+                    Ok(order) => order,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => Order::Stop,
+                }
+            };
+            match order {
+                Order::Opened { segment, last } => {
+                    self.closed.push_back((self.current, last));
+                    self.current = segment;
+                }
+                Order::Retire(stored) => self.stored = self.stored.max(stored),
+                Order::Stop => return,
+            }
+            self.retire();
+        }
+    }
+
+    /// False when a segment is still wanting.
+    fn refill(&mut self) -> bool {
+        while self.prepared - self.current < SPARE_SEGMENTS {
+            match prepare(self.disk.as_ref(), self.prepared + 1, self.options.segment_bytes, self.journal_id) {
+                Ok(open) => {
+                    self.prepared = open.number;
+                    self.space.add(usable(open.size));
+                    let _ = self.spares.send(open);
+                }
+                Err(error) => {
+                    if !self.space.is_failing() {
+                        tracing::error!(%error, "no journal segment can be prepared; free some disk space");
+                    }
+                    self.space.fail();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn retire(&mut self) {
+        let mut removed = false;
+        while self.closed.len() > self.options.keep_segments
+            && self.closed.front().is_some_and(|(_, last)| *last <= self.stored)
+        {
+            if let Some((segment, _)) = self.closed.pop_front() {
+                match self.disk.remove(&segment::file_name(segment)) {
+                    Ok(()) => removed = true,
+                    Err(error) => tracing::warn!(%error, segment, "an old journal segment stays"),
+                }
+            }
+        }
+        if removed && let Err(error) = self.disk.sync_directory() {
+            tracing::warn!(%error, "the journal's directory could not be synced after a removal");
+        }
+    }
+}
+
+/// Frame and record overhead are part of what a record may take.
+pub const fn record_payload_max(segment_bytes: u64) -> usize {
+    (record_bytes_max(segment_bytes) as usize) - frame::HEADER_BYTES - frame::RECORD_OVERHEAD - frame::ALIGNMENT
+}

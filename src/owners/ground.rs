@@ -1,0 +1,30 @@
+//! What every owner stands on: the journal, the clock, the positions, and the engine-wide indexes.
+
+use super::index::{Revocations, UnstoredObjects};
+use crate::clock::Clock;
+use crate::journal::{Halt, Journal, Position};
+use std::sync::Arc;
+
+/// Shared by all owners and operations of one engine; never a global.
+pub struct Ground {
+    pub journal: Journal,
+    pub clock: Arc<dyn Clock>,
+    pub durable: Arc<Position>,
+    /// What the store has; follows `durable`.
+    pub stored: Arc<Position>,
+    pub halt: Arc<Halt>,
+    pub unstored: UnstoredObjects,
+    pub revocations: Revocations,
+    pub limits: Limits,
+}
+
+/// Bounds that owners keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Idempotency keys that one caller may have unexpired.
+    pub keys_per_caller: usize,
+    /// How long a key is remembered.
+    pub key_retention_seconds: i64,
+    /// Operations that may be in progress at one owner.
+    pub operations_per_owner: u32,
+}

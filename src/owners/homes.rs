@@ -1,0 +1,87 @@
+//! The arbiters that owners live on. The engine has at least one of its own; an HTTP worker can lend its arbiter, so that
+//! an owner lives where it was first needed and a request does not change threads.
+
+use crate::journal::Position;
+use actix_rt::{Arbiter, ArbiterHandle, System};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+thread_local! {
+    static HOME: RefCell<Option<ArbiterHandle>> = const { RefCell::new(None) };
+}
+
+/// See the module.
+pub struct Homes {
+    own: Vec<ArbiterHandle>,
+    next: AtomicUsize,
+    system: Mutex<Option<(System, JoinHandle<()>)>>,
+}
+
+impl Homes {
+    /// Starts an actix system with `threads` arbiters (at least one) of its own, so that the engine can be embedded
+    /// anywhere.
+    pub fn start(threads: usize, durable: &Arc<Position>, stored: &Arc<Position>) -> std::io::Result<Self> {
+        let (durable, stored) = (durable.clone(), stored.clone());
+        let (started, start) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new().name("owners".into()).spawn(move || {
+            let runner = System::new();
+            runner.block_on(async {
+                let more = (1..threads.max(1)).map(|_| Arbiter::new().handle());
+                let own: Vec<_> = std::iter::once(System::current().arbiter().clone()).chain(more).collect();
+                for arbiter in &own {
+                    let (durable, stored) = (durable.clone(), stored.clone());
+                    arbiter.spawn_fn(move || lend_this_arbiter(&durable, &stored));
+                }
+                let _ = started.send((System::current(), own));
+            });
+            if let Err(error) = runner.run() {
+                tracing::warn!(%error, "the owners' system ended with an error");
+            }
+        })?;
+        let (system, own) = start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
+        Ok(Self { own, next: AtomicUsize::new(0), system: Mutex::new(Some((system, thread))) })
+    }
+
+    /// Where a new owner should live, and an operation run: here, if this thread lent its arbiter, else on one of the
+    /// engine's own.
+    pub fn choose(&self) -> ArbiterHandle {
+        let here = HOME.with_borrow(Clone::clone);
+        here.unwrap_or_else(|| {
+            let next = self.next.fetch_add(1, Ordering::Relaxed) % self.own.len();
+            self.own[next].clone()
+        })
+    }
+
+    /// Ends the engine's own arbiters. Owners on lent ones end with those.
+    pub fn stop(&self) {
+        let system = self.system.lock().unwrap_or_else(|poison| poison.into_inner()).take();
+        if let Some((system, thread)) = system {
+            system.stop();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Lends the current thread's arbiter to owners. It must outlive the engine's work.
+pub fn lend_this_arbiter(durable: &Arc<Position>, stored: &Arc<Position>) {
+    let Some(arbiter) = Arbiter::try_current() else { return };
+    HOME.with_borrow_mut(|home| {
+        if home.is_none() {
+            *home = Some(arbiter);
+            attend(durable, stored);
+        }
+    });
+}
+
+/// Whether owners live on this thread.
+pub fn is_home() -> bool {
+    HOME.with_borrow(Option::is_some)
+}
+
+/// Spawns the waiters' attendants of this thread.
+fn attend(durable: &Arc<Position>, stored: &Arc<Position>) {
+    actix_rt::spawn(durable.clone().attend());
+    actix_rt::spawn(stored.clone().attend());
+}

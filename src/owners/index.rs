@@ -1,0 +1,83 @@
+//! Engine-wide look-ups that spare a hop: which owner holds an object that the store may not have yet, and which session
+//! families were revoked while their access tokens still run.
+
+use crate::domain::{Event, FamilyId, OrderId, Record, Seq, Timestamp, UserId};
+use dashmap::DashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Orders with changes that are not stored yet, and their owners. Filled before the enqueue, so that whoever learns of an
+/// order finds it here or in the store.
+#[derive(Debug, Default)]
+pub struct UnstoredObjects {
+    orders: DashMap<OrderId, (UserId, u32)>,
+}
+
+fn touched_order(event: &Event) -> Option<(OrderId, UserId)> {
+    match event {
+        Event::OrderPlaced(order) => Some((order.id, order.user_id)),
+        Event::OrderAdvanced { order_id, user_id, .. } => Some((*order_id, *user_id)),
+        Event::GoodsReturned(goods) => goods.order_id.map(|order_id| (order_id, goods.user_id)),
+        _ => None,
+    }
+}
+
+impl UnstoredObjects {
+    /// To be called for the events of a record right before it is enqueued.
+    pub fn add(&self, events: &[Event]) {
+        for (order_id, user_id) in events.iter().filter_map(touched_order) {
+            self.orders.entry(order_id).or_insert((user_id, 0)).1 += 1;
+        }
+    }
+
+    /// To be called once the record is stored.
+    pub fn remove(&self, record: &Record) {
+        for (order_id, _) in record.events.iter().filter_map(touched_order) {
+            self.orders.remove_if_mut(&order_id, |_, (_, changes)| {
+                *changes = changes.saturating_sub(1);
+                *changes == 0
+            });
+        }
+    }
+
+    /// The user whose owner has changes of this order that the store may not have.
+    pub fn owner_of(&self, order_id: OrderId) -> Option<UserId> {
+        self.orders.get(&order_id).map(|entry| entry.0)
+    }
+
+    pub fn len(&self) -> usize {
+        self.orders.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.orders.is_empty()
+    }
+}
+
+/// Revoked families until their last access token has expired.
+#[derive(Debug)]
+pub struct Revocations {
+    families: DashMap<FamilyId, (Seq, Timestamp)>,
+    keep_seconds: i64,
+    pruned_at: AtomicI64,
+}
+
+impl Revocations {
+    /// `keep_seconds`: how long an access token lives at most.
+    pub fn new(keep_seconds: i64) -> Self {
+        Self { families: DashMap::new(), keep_seconds, pruned_at: AtomicI64::new(0) }
+    }
+
+    pub fn add(&self, family_id: FamilyId, seq: Seq, revoked_at: Timestamp) {
+        self.families.insert(family_id, (seq, revoked_at));
+        let last = self.pruned_at.load(Ordering::Relaxed);
+        if revoked_at.seconds() - last > self.keep_seconds {
+            self.pruned_at.store(revoked_at.seconds(), Ordering::Relaxed);
+            self.families.retain(|_, (_, at)| at.plus_seconds(self.keep_seconds) > revoked_at);
+        }
+    }
+
+    /// The record that revoked the family, if one did.
+    pub fn revoked_by(&self, family_id: FamilyId) -> Option<Seq> {
+        self.families.get(&family_id).map(|entry| entry.0)
+    }
+}

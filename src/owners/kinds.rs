@@ -1,0 +1,218 @@
+//! What makes an entity an owned one: its name, its id, how it is loaded, and what its owner keeps of the records that
+//! the store may not have yet.
+
+use super::ground::Ground;
+use super::keys::BalanceDesk;
+use crate::domain::balance::{Balance, BalanceCommand, BalanceView};
+use crate::domain::directory::Directory;
+use crate::domain::entity::Entity;
+use crate::domain::ids::ShardId;
+use crate::domain::order::Order;
+use crate::domain::product::{Product, ProductView};
+use crate::domain::session::{Session, SessionView};
+use crate::domain::{Event, FamilyId, ProductId, Record, Seq, UserId};
+use crate::journal::Cell;
+use crate::store::{Snapshot, Store, StoreError};
+use async_trait::async_trait;
+use std::fmt::{Debug, Display};
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// An entity as it comes out of the store.
+pub struct Loaded<K: Kind> {
+    pub id: K::Id,
+    pub entity: K,
+    pub desk: K::Desk,
+    /// The total and version that the tail continues.
+    pub total: i64,
+    pub version: u64,
+}
+
+/// One kind of owned entity.
+#[async_trait]
+pub trait Kind: Entity {
+    /// As in `/admin/owners?kind=`.
+    const NAME: &'static str;
+    type Id: Copy + Eq + Hash + Ord + Send + Sync + Debug + Display + Unpin + 'static;
+    /// What the owner keeps beside the entity.
+    type Desk: Default + Send + Unpin + 'static;
+
+    /// Loads those that exist, in one snapshot. Missing ones are left out.
+    async fn load(store: &dyn Store, ids: &[Self::Id], ground: &Ground) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError>;
+
+    /// Takes note of a record that touched the entity.
+    fn remember(&mut self, _desk: &mut Self::Desk, _record: &Arc<Record>, _ground: &Ground) {}
+
+    /// Lets go of what the store has up to `stored`; says what the last record was that went.
+    fn forget(&mut self, _desk: &mut Self::Desk, _stored: Seq) -> Seq {
+        Seq::ZERO
+    }
+
+    /// A command that brought stored state along, with the changes that the owner knows beyond `read_at` applied to it.
+    /// `None`: it is to be decided as it came.
+    fn bring_up_to_date(_command: &Self::Command, _desk: &Self::Desk, _read_at: Option<Seq>) -> Option<Self::Command> {
+        None
+    }
+
+    /// Open holds, for the operator.
+    fn holds(&self) -> i64;
+}
+
+fn cell_of<K: Kind>(loaded: &Loaded<K>, watermark: Seq) -> Cell {
+    Cell::new(loaded.total, loaded.version, watermark)
+}
+
+impl<K: Kind> Loaded<K> {
+    /// The cell with which the tail continues this entity.
+    pub fn cell(&self, watermark: Seq) -> Cell {
+        cell_of(self, watermark)
+    }
+}
+
+#[async_trait]
+impl Kind for Product {
+    const NAME: &'static str = "product";
+    type Id = ProductId;
+    type Desk = ();
+
+    async fn load(store: &dyn Store, ids: &[ProductId], _: &Ground) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+        let snapshot = store.load_products(ids).await?;
+        let loaded = |view: ProductView| Loaded {
+            id: view.product_id,
+            total: view.stock,
+            version: view.version,
+            entity: Self::stored(view),
+            desk: (),
+        };
+        let value = snapshot.value.into_iter().map(loaded).collect();
+        Ok(Snapshot { value, watermark: snapshot.watermark })
+    }
+
+    fn holds(&self) -> i64 {
+        let (held, room) = self.open_holds();
+        held + room
+    }
+}
+
+#[async_trait]
+impl Kind for Balance {
+    const NAME: &'static str = "balance";
+    type Id = UserId;
+    type Desk = BalanceDesk;
+
+    async fn load(
+        store: &dyn Store,
+        ids: &[UserId],
+        ground: &Ground,
+    ) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+        let since = ground.clock.now().plus_seconds(-ground.limits.key_retention_seconds);
+        let snapshot = store.load_balances(ids, since).await?;
+        let loaded = |stored: crate::store::StoredBalance| {
+            let view: BalanceView = stored.view;
+            Loaded {
+                id: view.user_id,
+                total: view.amount,
+                version: view.version,
+                entity: Self::stored(view),
+                desk: BalanceDesk::with_keys(stored.keys),
+            }
+        };
+        let value = snapshot.value.into_iter().map(loaded).collect();
+        Ok(Snapshot { value, watermark: snapshot.watermark })
+    }
+
+    fn remember(&mut self, desk: &mut BalanceDesk, record: &Arc<Record>, _: &Ground) {
+        desk.remember(record);
+    }
+
+    fn forget(&mut self, desk: &mut BalanceDesk, stored: Seq) -> Seq {
+        desk.forget(stored)
+    }
+
+    fn bring_up_to_date(
+        command: &BalanceCommand,
+        desk: &BalanceDesk,
+        read_at: Option<Seq>,
+    ) -> Option<BalanceCommand> {
+        let read_at = read_at?;
+        let current = |order: &Arc<Order>| Arc::new(desk.overlaid(order, read_at));
+        Some(match command {
+            BalanceCommand::Cancel(order) => BalanceCommand::Cancel(current(order)),
+            BalanceCommand::Ship(order) => BalanceCommand::Ship(current(order)),
+            BalanceCommand::Deliver(order) => BalanceCommand::Deliver(current(order)),
+            BalanceCommand::TakeBack { goods, order: Some(order) } => {
+                BalanceCommand::TakeBack { goods: goods.clone(), order: Some(current(order)) }
+            }
+            _ => return None,
+        })
+    }
+
+    fn holds(&self) -> i64 {
+        self.open_holds()
+    }
+}
+
+#[async_trait]
+impl Kind for Session {
+    const NAME: &'static str = "session";
+    type Id = FamilyId;
+    type Desk = ();
+
+    async fn load(store: &dyn Store, ids: &[FamilyId], _: &Ground) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+        let snapshot = store.load_sessions(ids).await?;
+        let loaded = |view: SessionView| Loaded {
+            id: view.family_id,
+            total: 0,
+            version: 0,
+            entity: Self::stored(view),
+            desk: (),
+        };
+        let value = snapshot.value.into_iter().map(loaded).collect();
+        Ok(Snapshot { value, watermark: snapshot.watermark })
+    }
+
+    fn remember(&mut self, _: &mut (), record: &Arc<Record>, ground: &Ground) {
+        for event in &record.events {
+            if let Event::SessionRevoked { family_id, revoked_at } = event {
+                ground.revocations.add(*family_id, record.seq, *revoked_at);
+            }
+        }
+    }
+
+    fn holds(&self) -> i64 {
+        0
+    }
+}
+
+#[async_trait]
+impl Kind for Directory {
+    const NAME: &'static str = "directory";
+    type Id = ShardId;
+    type Desk = ();
+
+    async fn load(store: &dyn Store, ids: &[ShardId], _: &Ground) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+        let mut value = Vec::with_capacity(ids.len());
+        let mut watermark = Seq::new(u64::MAX);
+        for id in ids {
+            let snapshot = store.last_ids(*id).await?;
+            watermark = watermark.min(snapshot.watermark);
+            let entity = Self::stored(*id, snapshot.value.product, snapshot.value.user);
+            value.push(Loaded { id: *id, entity, desk: (), total: 0, version: 0 });
+        }
+        Ok(Snapshot { value, watermark })
+    }
+
+    fn remember(&mut self, _: &mut (), record: &Arc<Record>, _: &Ground) {
+        for event in &record.events {
+            self.note(event, record.seq);
+        }
+    }
+
+    fn forget(&mut self, _: &mut (), stored: Seq) -> Seq {
+        self.forget(stored)
+    }
+
+    fn holds(&self) -> i64 {
+        i64::try_from(self.open_holds()).unwrap_or(i64::MAX)
+    }
+}

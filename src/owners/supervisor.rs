@@ -1,0 +1,227 @@
+//! The registry of one kind: which entities have an owner, and where. The only place that knows; it loads and starts
+//! owners on demand, one load per entity however many ask, and ends idle ones.
+
+use super::ground::Ground;
+use super::homes::Homes;
+use super::kinds::{Kind, Loaded};
+use super::loader::{self, Request};
+use super::owner::Owner;
+use super::slot::{Pin, Slot};
+use crate::domain::Seq;
+use crate::journal::Cell;
+use crate::store::Store;
+use actix::{Actor, AsyncContext, Context};
+use actix_rt::ArbiterHandle;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as MapEntry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+/// Why an owner cannot be had.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum PinError {
+    #[error("there is no such entity")]
+    NotFound,
+    /// It is not resident and the store cannot be asked.
+    #[error("the store is not available: {0}")]
+    Store(String),
+    #[error("too many owners are resident")]
+    Overloaded,
+    #[error("the engine is stopping")]
+    Stopped,
+}
+
+pub(super) type Waiter<K> = oneshot::Sender<Result<Pin<K>, PinError>>;
+
+pub(super) enum Entry<K: Kind> {
+    Resident(Arc<Slot<K>>),
+    Loading(Vec<Waiter<K>>),
+}
+
+/// See the module.
+pub struct Supervisor<K: Kind> {
+    pub(super) registry: DashMap<K::Id, Entry<K>>,
+    pub(super) ground: Arc<Ground>,
+    homes: Arc<Homes>,
+    requests: mpsc::UnboundedSender<Request<K>>,
+    /// Loads wait behind this many residents until passivation made room.
+    residents_max: usize,
+    residents: AtomicUsize,
+}
+
+impl<K: Kind> Supervisor<K> {
+    /// Starts the loader on the store's runtime.
+    pub fn start(
+        ground: Arc<Ground>,
+        homes: Arc<Homes>,
+        store: Arc<dyn Store>,
+        runtime: &tokio::runtime::Handle,
+        residents_max: usize,
+    ) -> Arc<Self> {
+        let (requests, queue) = mpsc::unbounded_channel();
+        let registry = DashMap::new();
+        let residents = AtomicUsize::new(0);
+        let supervisor = Arc::new(Self { registry, ground, homes, requests, residents_max, residents });
+        runtime.spawn(loader::run(Arc::downgrade(&supervisor), store, queue));
+        supervisor
+    }
+
+    /// Pins the owner, loading it first if need be.
+    pub async fn pin(&self, id: K::Id) -> Result<Pin<K>, PinError> {
+        if let Some(pin) = self.resident(id) {
+            return Ok(pin);
+        }
+        let (reply, answer) = oneshot::channel();
+        match self.registry.entry(id) {
+            MapEntry::Occupied(mut occupied) => match occupied.get_mut() {
+                Entry::Resident(slot) => return Ok(Pin::new(slot)),
+                Entry::Loading(waiters) => waiters.push(reply),
+            },
+            MapEntry::Vacant(vacant) => {
+                if self.residents.load(Ordering::Relaxed) >= self.residents_max.saturating_add(self.residents_max / 8) {
+                    return Err(PinError::Overloaded);
+                }
+                vacant.insert(Entry::Loading(vec![reply]));
+                let request = Request { id, home: self.homes.choose() };
+                if self.requests.send(request).is_err() {
+                    self.registry.remove(&id);
+                    return Err(PinError::Stopped);
+                }
+            }
+        }
+        answer.await.unwrap_or(Err(PinError::Stopped))
+    }
+
+    /// Pins the owner if there is one.
+    pub fn resident(&self, id: K::Id) -> Option<Pin<K>> {
+        match self.registry.get(&id)?.value() {
+            Entry::Resident(slot) => {
+                slot.used.store(self.now_seconds(), Ordering::Relaxed);
+                Some(Pin::new(slot))
+            }
+            Entry::Loading(_) => None,
+        }
+    }
+
+    pub(super) fn now_seconds(&self) -> u32 {
+        // Wraps after 136 years; only differences count.
+        (self.ground.clock.now().seconds() & i64::from(u32::MAX)) as u32
+    }
+
+    /// Starts the owner of an entity that is about to be created, without a load, and pins it.
+    pub async fn spawn_unborn(self: &Arc<Self>, id: K::Id) -> Result<Pin<K>, PinError> {
+        let (reply, answer) = oneshot::channel();
+        let (supervisor, home) = (self.clone(), self.homes.choose());
+        let spawned = home.spawn_fn(move || {
+            let unborn =
+                Loaded { id, entity: K::unborn(), desk: K::Desk::default(), total: 0, version: 0 };
+            let slot = supervisor.start_owner(unborn, Cell::default(), Seq::ZERO);
+            let pin = Pin::new(&slot);
+            // Ids are reserved, so nobody can have asked for this one but by guessing; guessers are told "not found".
+            let old = supervisor.registry.insert(id, Entry::Resident(slot));
+            if let Some(Entry::Loading(waiters)) = old {
+                waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(PinError::NotFound))));
+            }
+            drop(reply.send(pin));
+        });
+        if !spawned {
+            return Err(PinError::Stopped);
+        }
+        answer.await.map_err(|_| PinError::Stopped)
+    }
+
+    /// Takes an owner whose entity never came to be out again.
+    pub fn discard(&self, pin: Pin<K>) {
+        let id = pin.id;
+        drop(pin);
+        self.passivate_if(id, |slot| slot.cell.last() == Seq::ZERO);
+    }
+
+    /// On the owner's arbiter.
+    pub(super) fn start_owner(self: &Arc<Self>, loaded: Loaded<K>, cell: Cell, loaded_at: Seq) -> Arc<Slot<K>> {
+        let mut made = None;
+        let ground = self.ground.clone();
+        Owner::create(|context: &mut Context<Owner<K>>| {
+            let slot = Arc::new(Slot::new(loaded.id, context.address(), cell));
+            slot.used.store(self.now_seconds(), Ordering::Relaxed);
+            made = Some(slot.clone());
+            Owner::new(slot, ground, loaded.entity, loaded.desk, loaded_at)
+        });
+        self.residents.fetch_add(1, Ordering::Relaxed);
+        match made {
+            Some(slot) => slot,
+            None => unreachable!("an actor is made before create returns"),
+        }
+    }
+
+    /// Ends the owner if nobody needs it and the store has all of it. The entry's guard keeps pins out meanwhile.
+    pub(super) fn passivate_if(&self, id: K::Id, also: impl FnOnce(&Slot<K>) -> bool) -> bool {
+        let stored = self.ground.stored.get();
+        let removed = self.registry.remove_if(&id, |_, entry| match entry {
+            Entry::Resident(slot) => slot.pins() == 0 && slot.cell.last() <= stored && also(slot),
+            Entry::Loading(_) => false,
+        });
+        let Some((_, Entry::Resident(slot))) = removed else { return false };
+        slot.address.do_send(super::messages::Retire);
+        self.residents.fetch_sub(1, Ordering::Relaxed);
+        true
+    }
+
+    pub fn residents(&self) -> usize {
+        self.residents.load(Ordering::Relaxed)
+    }
+
+    pub(super) const fn residents_max(&self) -> usize {
+        self.residents_max
+    }
+
+    /// Up to `limit` pins of resident owners, in no particular order.
+    pub fn some_residents(&self, limit: usize) -> Vec<Pin<K>> {
+        let pin = |entry: dashmap::mapref::multiple::RefMulti<'_, K::Id, Entry<K>>| match entry.value() {
+            Entry::Resident(slot) => Some(Pin::new(slot)),
+            Entry::Loading(_) => None,
+        };
+        self.registry.iter().filter_map(pin).take(limit).collect()
+    }
+}
+
+/// A loaded entity on its way to the arbiter that asked for it.
+pub(super) fn settle_in<K: Kind>(
+    supervisor: &Arc<Supervisor<K>>,
+    home: &ArbiterHandle,
+    loaded: Vec<Loaded<K>>,
+    watermark: Seq,
+) {
+    let ids: Vec<_> = loaded.iter().map(|loaded| loaded.id).collect();
+    let settling = supervisor.clone();
+    let spawned = home.spawn_fn(move || {
+        for loaded in loaded {
+            let (id, cell) = (loaded.id, loaded.cell(watermark));
+            let slot = settling.start_owner(loaded, cell, watermark);
+            settling.arrive(id, &slot);
+        }
+    });
+    if !spawned {
+        ids.into_iter().for_each(|id| supervisor.fail(id, &PinError::Stopped));
+    }
+}
+
+impl<K: Kind> Supervisor<K> {
+    fn arrive(&self, id: K::Id, slot: &Arc<Slot<K>>) {
+        // Waiters are answered under the entry's guard, so passivation cannot come between.
+        if let MapEntry::Occupied(mut occupied) = self.registry.entry(id) {
+            if let Entry::Loading(waiters) = occupied.insert(Entry::Resident(slot.clone())) {
+                waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(Pin::new(slot)))));
+            }
+        }
+    }
+
+    pub(super) fn fail(&self, id: K::Id, error: &PinError) {
+        let removed = self.registry.remove_if(&id, |_, entry| matches!(entry, Entry::Loading(_)));
+        if let Some((_, Entry::Loading(waiters))) = removed {
+            waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(error.clone()))));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! One batch, one transaction: first the compare-and-set, then the plan's statements.
+
+use super::plan::{Plan, Step};
+use super::{fault, lease};
+use crate::store::StoreError;
+use sqlx::postgres::PgConnection;
+
+/// Moves the watermark and writes the plan's rows, or nothing at all.
+pub async fn run(conn: &mut PgConnection, epoch: i64, plan: Plan) -> Result<(), StoreError> {
+    lease::begin(conn).await?;
+    let moved = sqlx::query("UPDATE engine SET watermark = $1 WHERE id = 1 AND epoch = $2 AND watermark = $3")
+        .bind(plan.to)
+        .bind(epoch)
+        .bind(plan.after)
+        .execute(&mut *conn)
+        .await
+        .map_err(fault)?;
+    if moved.rows_affected() == 0 {
+        let current = lease::current(conn).await?;
+        lease::rollback(conn).await?;
+        return Err(match current {
+            None => StoreError::Damaged("the engine row is gone".into()),
+            Some((lease, _)) if lease.epoch == epoch => StoreError::Moved { watermark: lease.watermark },
+            Some((lease, holder)) => StoreError::Fenced { epoch: lease.epoch, holder },
+        });
+    }
+    for step in plan.steps {
+        match step {
+            Step::Copy(copy) => copy.run(conn).await?,
+            Step::Query { sql, values, every } => {
+                let done = sqlx::query_with(sql, values).execute(&mut *conn).await.map_err(fault)?;
+                check(done.rows_affected(), every)?;
+            }
+        }
+    }
+    lease::commit(conn).await
+}
+
+/// Every row that is updated must be there, or the store does not fit the journal.
+fn check(found: u64, every: Option<(u64, &'static str)>) -> Result<(), StoreError> {
+    match every {
+        Some((rows, what)) if rows != found => {
+            let missing = rows.saturating_sub(found);
+            Err(StoreError::Refused(format!("{missing} of {rows} {what} are not in the store")))
+        }
+        _ => Ok(()),
+    }
+}

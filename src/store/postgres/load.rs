@@ -1,0 +1,145 @@
+//! What owners are loaded from, in batches: each call is one snapshot.
+
+use super::fault;
+use crate::domain::balance::BalanceView;
+use crate::domain::directory::{DIRECTORY_SHARDS, UniqueName};
+use crate::domain::ids::ShardId;
+use crate::domain::product::ProductView;
+use crate::domain::session::SessionView;
+use crate::domain::{FamilyId, Seq, Timestamp, UserId};
+use crate::store::rows::{self, Columns};
+use crate::store::writer::seq;
+use crate::store::{LastIds, Snapshot, StoreError, StoredBalance, StoredKey, StoredOutcome};
+use sqlx::postgres::PgConnection;
+use sqlx::{PgPool, Postgres, Transaction};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+pub type Found<T> = Result<Snapshot<T>, StoreError>;
+
+/// A read transaction with the watermark of its snapshot.
+pub struct Reading {
+    transaction: Transaction<'static, Postgres>,
+    watermark: Seq,
+}
+
+impl Reading {
+    /// The first read fixes the snapshot.
+    pub async fn begin(readers: &PgPool) -> Result<Self, StoreError> {
+        let begin = readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        let mut transaction = begin.await.map_err(fault)?;
+        let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM engine")
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(fault)?;
+        Ok(Self { transaction, watermark: seq(watermark.unwrap_or_default()) })
+    }
+
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    pub async fn end<T>(self, value: T) -> Found<T> {
+        self.transaction.rollback().await.map_err(fault)?;
+        Ok(Snapshot { value, watermark: self.watermark })
+    }
+}
+
+pub async fn products(mut read: Reading, ids: Vec<i64>) -> Found<Vec<ProductView>> {
+    let found = sqlx::query("SELECT * FROM products WHERE id = ANY($1) ORDER BY id")
+        .bind(ids)
+        .fetch_all(read.conn())
+        .await
+        .map_err(fault)?;
+    read.end(rows::all(&found, rows::product)?).await
+}
+
+pub async fn balances(mut read: Reading, ids: Vec<i64>, keys_since: Timestamp) -> Found<Vec<StoredBalance>> {
+    let keys = sqlx::query(
+        "SELECT user_id, fingerprint, request, seq, created_at FROM keys
+         WHERE user_id = ANY($1) AND created_at >= $2 ORDER BY seq",
+    )
+    .bind(&ids)
+    .bind(keys_since.micros())
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    let found = sqlx::query(
+        "SELECT users.*, balances.amount, balances.version FROM users JOIN balances ON user_id = id
+         WHERE id = ANY($1) ORDER BY id",
+    )
+    .bind(&ids)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    let views = rows::all(&found, rows::balance)?;
+    let mut of: HashMap<UserId, Vec<StoredKey>> = HashMap::new();
+    for row in &keys {
+        let (user_id, key) = rows::key(row)?;
+        of.entry(user_id).or_default().push(key);
+    }
+    let with_keys = |view: BalanceView| StoredBalance { keys: of.remove(&view.user_id).unwrap_or_default(), view };
+    let balances = views.into_iter().map(with_keys).collect();
+    read.end(balances).await
+}
+
+pub async fn sessions(mut read: Reading, ids: Vec<Uuid>) -> Found<Vec<SessionView>> {
+    let found = sqlx::query(
+        "SELECT * FROM sessions WHERE family_id = ANY($1) ORDER BY family_id",
+    )
+    .bind(ids)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    read.end(rows::all(&found, rows::session)?).await
+}
+
+/// Walks each primary key from its end: a shard's newest id is among the last few.
+pub async fn last_ids(mut read: Reading, shard: ShardId) -> Found<LastIds> {
+    let row = sqlx::query(
+        "SELECT coalesce((SELECT id FROM products WHERE (id - 1) % $1 = $2 ORDER BY id DESC LIMIT 1), 0) AS product,
+                coalesce((SELECT id FROM users WHERE (id - 1) % $1 = $2 ORDER BY id DESC LIMIT 1), 0) AS last_user",
+    )
+    .bind(i64::from(DIRECTORY_SHARDS))
+    .bind(i64::from(shard.get()))
+    .fetch_one(read.conn())
+    .await
+    .map_err(fault)?;
+    let ids = LastIds { product: row.count("product")?, user: row.count("last_user")? };
+    read.end(ids).await
+}
+
+pub async fn revoked_since(mut read: Reading, since: Timestamp) -> Found<Vec<FamilyId>> {
+    let found = sqlx::query("SELECT family_id FROM sessions WHERE revoked_at >= $1 ORDER BY revoked_at, family_id")
+        .bind(since.micros())
+        .fetch_all(read.conn())
+        .await
+        .map_err(fault)?;
+    read.end(rows::all(&found, rows::family)?).await
+}
+
+pub async fn name_holder(mut read: Reading, name: UniqueName) -> Found<Option<u64>> {
+    let found = sqlx::query("SELECT holder FROM names WHERE namespace = $1 AND name = $2")
+        .bind(name.namespace.word())
+        .bind(&*name.name)
+        .fetch_optional(read.conn())
+        .await
+        .map_err(fault)?;
+    let holder = found.map(|row| row.count("holder")).transpose()?;
+    read.end(holder).await
+}
+
+pub async fn outcome(
+    mut read: Reading,
+    caller: UserId,
+    fingerprint: [u8; 16],
+) -> Found<Option<StoredOutcome>> {
+    let found = sqlx::query("SELECT seq, outcome FROM keys WHERE user_id = $1 AND fingerprint = $2")
+        .bind(crate::store::writer::int(caller.get()))
+        .bind(Uuid::from_bytes(fingerprint))
+        .fetch_optional(read.conn())
+        .await
+        .map_err(fault)?;
+    let outcome = found.as_ref().map(rows::outcome).transpose()?;
+    read.end(outcome).await
+}

@@ -1,0 +1,274 @@
+//! Rows back into domain values, for both stores: they name their columns alike. A value that the domain would not accept
+//! is reported as damage, never guessed at.
+
+use super::{Row, StoreError, StoredKey, StoredOutcome};
+use crate::domain::balance::BalanceView;
+use crate::domain::event::Entry;
+use crate::domain::order::{Failure, Order, OrderLine, OrderStatus};
+use crate::domain::outcome::{Movement, PostedEntry};
+use crate::domain::product::{Details, ProductView};
+use crate::domain::session::{SessionGrant, SessionView};
+use crate::domain::text::{Email, Name, Sku, Text};
+use crate::domain::user::{Profile, Role};
+use crate::domain::{
+    EntryKind, FamilyId, Money, MovementKind, OrderId, Posting, ProductId, Quantity, Seq, Timestamp, UserId,
+};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use uuid::Uuid;
+
+type Read<T> = Result<T, StoreError>;
+
+/// A row of either database.
+pub trait Columns {
+    fn int(&self, column: &str) -> Read<i64>;
+    fn maybe_int(&self, column: &str) -> Read<Option<i64>>;
+    fn text(&self, column: &str) -> Read<String>;
+    fn maybe_text(&self, column: &str) -> Read<Option<String>>;
+    fn uuid(&self, column: &str) -> Read<Uuid>;
+    fn maybe_uuid(&self, column: &str) -> Read<Option<Uuid>>;
+
+    /// A position, version or id.
+    fn count(&self, column: &str) -> Read<u64> {
+        self.int(column)?.try_into().map_err(|_| damaged(column))
+    }
+    fn at(&self, column: &str) -> Read<Timestamp> {
+        self.int(column).map(Timestamp::from_micros)
+    }
+    fn money(&self, column: &str) -> Read<Money> {
+        Money::new(self.int(column)?).ok_or_else(|| damaged(column))
+    }
+    fn quantity(&self, column: &str) -> Read<Quantity> {
+        let units = u32::try_from(self.int(column)?).ok();
+        units.and_then(Quantity::new).ok_or_else(|| damaged(column))
+    }
+    fn word<T>(&self, column: &str, parse: fn(&str) -> Option<T>) -> Read<T> {
+        parse(&self.text(column)?).ok_or_else(|| damaged(column))
+    }
+}
+
+macro_rules! columns {
+    ($row:ty, $fault:path) => {
+        impl $crate::store::rows::Columns for $row {
+            fn int(&self, column: &str) -> Result<i64, $crate::store::StoreError> {
+                sqlx::Row::try_get(self, column).map_err($fault)
+            }
+            fn maybe_int(&self, column: &str) -> Result<Option<i64>, $crate::store::StoreError> {
+                sqlx::Row::try_get(self, column).map_err($fault)
+            }
+            fn text(&self, column: &str) -> Result<String, $crate::store::StoreError> {
+                sqlx::Row::try_get(self, column).map_err($fault)
+            }
+            fn maybe_text(&self, column: &str) -> Result<Option<String>, $crate::store::StoreError> {
+                sqlx::Row::try_get(self, column).map_err($fault)
+            }
+            fn uuid(&self, column: &str) -> Result<uuid::Uuid, $crate::store::StoreError> {
+                sqlx::Row::try_get(self, column).map_err($fault)
+            }
+            fn maybe_uuid(&self, column: &str) -> Result<Option<uuid::Uuid>, $crate::store::StoreError> {
+                sqlx::Row::try_get(self, column).map_err($fault)
+            }
+        }
+    };
+}
+pub(super) use columns;
+
+fn damaged(column: &str) -> StoreError {
+    StoreError::Damaged(format!("column {column} holds a value outside its range"))
+}
+
+/// Decodes every row.
+pub fn all<R, T>(rows: &[R], decode: fn(&R) -> Read<T>) -> Read<Vec<T>> {
+    rows.iter().map(decode).collect()
+}
+
+/// Decodes every row with its place in the list.
+pub fn listed<R: Columns, T>(rows: &[R], cursor: &str, decode: fn(&R) -> Read<T>) -> Read<Vec<Row<T>>> {
+    rows.iter().map(|row| Ok(Row { cursor: row.count(cursor)?, value: decode(row)? })).collect()
+}
+
+pub fn product(row: &impl Columns) -> Read<ProductView> {
+    let details = Details {
+        sku: row.maybe_text("sku")?.map(Sku::stored),
+        name: Name::stored(row.text("name")?),
+        description: row.maybe_text("description")?.map(Text::stored),
+        price: row.money("price")?,
+        revision: row.count("revision")?,
+        created_at: row.at("created_at")?,
+        deleted_at: row.maybe_int("deleted_at")?.map(Timestamp::from_micros),
+    };
+    Ok(ProductView {
+        product_id: ProductId::new(row.count("id")?),
+        details: Arc::new(details),
+        stock: row.int("stock")?,
+        version: row.count("version")?,
+        updated_at: row.at("updated_at")?,
+    })
+}
+
+pub fn balance(row: &impl Columns) -> Read<BalanceView> {
+    let profile = Profile {
+        name: Name::stored(row.text("name")?),
+        email: Email::stored(row.text("email")?),
+        password_hash: row.maybe_text("password_hash")?.map(Arc::from),
+        role: row.word("role", Role::from_word)?,
+        created_at: row.at("created_at")?,
+    };
+    Ok(BalanceView {
+        user_id: UserId::new(row.count("id")?),
+        profile: Arc::new(profile),
+        amount: row.int("amount")?,
+        version: row.count("version")?,
+    })
+}
+
+/// A key with the user it belongs to.
+pub fn key(row: &impl Columns) -> Read<(UserId, StoredKey)> {
+    let key = StoredKey {
+        fingerprint: row.uuid("fingerprint")?.into_bytes(),
+        request: row.uuid("request")?.into_bytes(),
+        seq: Seq::new(row.count("seq")?),
+        at: row.at("created_at")?,
+    };
+    Ok((UserId::new(row.count("user_id")?), key))
+}
+
+pub fn outcome(row: &impl Columns) -> Read<StoredOutcome> {
+    let outcome = serde_json::from_str(&row.text("outcome")?)
+        .map_err(|error| StoreError::Damaged(format!("an outcome cannot be read: {error}")))?;
+    Ok(StoredOutcome { seq: Seq::new(row.count("seq")?), outcome })
+}
+
+pub fn session(row: &impl Columns) -> Read<SessionView> {
+    let grant = SessionGrant {
+        user_id: UserId::new(row.count("user_id")?),
+        role: row.word("role", Role::from_word)?,
+        opened_at: row.at("opened_at")?,
+        expires_at: row.at("expires_at")?,
+    };
+    Ok(SessionView {
+        family_id: family(row)?,
+        grant,
+        generation: row.int("generation")?.try_into().map_err(|_| damaged("generation"))?,
+        rotated_at: row.at("rotated_at")?,
+        revoked_at: row.maybe_int("revoked_at")?.map(Timestamp::from_micros),
+    })
+}
+
+pub fn family(row: &impl Columns) -> Read<FamilyId> {
+    row.uuid("family_id").map(FamilyId::new)
+}
+
+pub fn movement(row: &impl Columns) -> Read<Movement> {
+    Ok(Movement {
+        seq: Seq::new(row.count("seq")?),
+        delta: row.int("delta")?,
+        stock_after: row.int("stock_after")?,
+        version: row.count("version")?,
+        kind: row.word("kind", MovementKind::from_word)?,
+        order_id: row.maybe_uuid("order_id")?.map(OrderId::new),
+        reason: row.maybe_text("reason")?.map(Arc::from),
+        at: row.at("created_at")?,
+    })
+}
+
+pub fn entry(row: &impl Columns) -> Read<PostedEntry> {
+    let (delta, total, version) = (row.int("delta")?, row.int("balance_after")?, row.count("version")?);
+    let entry = Entry {
+        user_id: UserId::new(row.count("user_id")?),
+        kind: row.word("kind", EntryKind::from_word)?,
+        order_id: row.maybe_uuid("order_id")?.map(OrderId::new),
+        reference: row.maybe_text("reference")?.map(Text::stored),
+        description: row.maybe_text("description")?.map(Text::stored),
+        posting: Posting { delta, total, version },
+    };
+    Ok(PostedEntry { entry, seq: Seq::new(row.count("seq")?), at: row.at("created_at")? })
+}
+
+/// An order without its lines and returns, for [`Orders`].
+fn order_head(row: &impl Columns) -> Read<Order> {
+    let failure = match row.maybe_text("failure_code")? {
+        None => None,
+        Some(code) => Some(Failure {
+            code: code.into(),
+            detail: row.maybe_text("failure_detail")?.unwrap_or_default().into(),
+            product_id: row.maybe_int("failure_product_id")?.map(|id| ProductId::new(id.unsigned_abs())),
+        }),
+    };
+    Ok(Order {
+        id: OrderId::new(row.uuid("id")?),
+        user_id: UserId::new(row.count("user_id")?),
+        status: row.word("status", OrderStatus::from_word)?,
+        total: row.money("total_amount")?,
+        lines: Vec::new(),
+        returned: Vec::new(),
+        refunded: Money::ZERO,
+        failure,
+        created_at: row.at("created_at")?,
+        updated_at: row.at("updated_at")?,
+    })
+}
+
+/// Puts orders together from three reads of one snapshot.
+pub struct Orders {
+    found: Vec<Row<Order>>,
+    places: HashMap<Uuid, usize>,
+}
+
+impl Orders {
+    /// From rows of `orders`, in list order.
+    pub fn of<R: Columns>(rows: &[R]) -> Read<Self> {
+        let found = listed(rows, "created_seq", order_head)?;
+        let places = found.iter().enumerate().map(|(place, row)| (row.value.id.get(), place)).collect();
+        Ok(Self { found, places })
+    }
+
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.found.iter().map(|row| row.value.id.get()).collect()
+    }
+
+    fn order(&mut self, row: &impl Columns) -> Read<&mut Order> {
+        let place = self.places.get(&row.uuid("order_id")?).copied();
+        let found = place.and_then(|place| self.found.get_mut(place));
+        found.map(|row| &mut row.value).ok_or_else(|| damaged("order_id"))
+    }
+
+    /// From rows of `order_lines`, by order and line.
+    pub fn lines<R: Columns>(&mut self, rows: &[R]) -> Read<()> {
+        for row in rows {
+            let line = OrderLine {
+                product_id: ProductId::new(row.count("product_id")?),
+                quantity: row.quantity("quantity")?,
+                unit_price: row.money("unit_price")?,
+                product_name: Name::stored(row.text("product_name")?),
+                product_price: row.money("product_price")?,
+            };
+            self.order(row)?.lines.push(line);
+        }
+        Ok(())
+    }
+
+    /// From rows of `returns` with their units per product, by position and product; a return's total stands on each of
+    /// its rows, so it counts once per return.
+    pub fn returns<R: Columns>(&mut self, rows: &[R]) -> Read<()> {
+        let mut seen = HashSet::new();
+        for row in rows {
+            let (product_id, units) = (ProductId::new(row.count("product_id")?), row.int("units")?);
+            let (return_id, total) = (row.uuid("return_id")?, row.money("total_amount")?);
+            let first = seen.insert(return_id);
+            let order = self.order(row)?;
+            match order.returned.iter_mut().find(|(id, _)| *id == product_id) {
+                Some((_, back)) => *back += units,
+                None => order.returned.push((product_id, units)),
+            }
+            if first {
+                order.refunded = order.refunded.checked_add(total).ok_or_else(|| damaged("total_amount"))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn done(self) -> Vec<Row<Order>> {
+        self.found
+    }
+}

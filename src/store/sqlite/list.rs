@@ -1,0 +1,145 @@
+//! Lists and single orders: newest first, paged by the position that created a row, or by its version within its entity.
+
+use super::fault;
+use super::load::{Found, Reading, json_of_uuids};
+use crate::domain::balance::BalanceView;
+use crate::domain::order::Order;
+use crate::domain::outcome::{Movement, PostedEntry};
+use crate::domain::product::ProductView;
+use crate::domain::{OrderId, ProductId, UserId};
+use crate::store::rows::{self, Orders};
+use crate::store::writer::int;
+use crate::store::{ItemFilter, OrderFilter, Page, Row, StoreError};
+use sqlx::sqlite::SqliteRow;
+
+fn before(page: Page) -> i64 {
+    page.before.map_or(i64::MAX, int)
+}
+
+/// By sku there is at most one, found through the names; a name is searched for in all.
+pub async fn items(mut read: Reading, filter: ItemFilter, page: Page) -> Found<Vec<Row<ProductView>>> {
+    let query = match &filter.sku {
+        Some(sku) => sqlx::query(
+            "SELECT * FROM products WHERE id = (SELECT holder FROM names WHERE namespace = 'sku' AND name = $5)
+             AND created_seq < $1 AND (deleted_at IS NULL OR $2) AND ($3 IS NULL OR instr(name_key, $3) > 0) LIMIT $4",
+        )
+        .bind(before(page))
+        .bind(filter.include_deleted)
+        .bind(filter.name.map(|name| name.to_lowercase()))
+        .bind(page.limit)
+        .bind(sku.clone()),
+        None => sqlx::query(
+            "SELECT * FROM products WHERE created_seq < $1 AND (deleted_at IS NULL OR $2)
+             AND ($3 IS NULL OR instr(name_key, $3) > 0) ORDER BY created_seq DESC LIMIT $4",
+        )
+        .bind(before(page))
+        .bind(filter.include_deleted)
+        .bind(filter.name.map(|name| name.to_lowercase()))
+        .bind(page.limit),
+    };
+    let found = query.fetch_all(read.conn()).await.map_err(fault)?;
+    read.end(rows::listed(&found, "created_seq", rows::product)?).await
+}
+
+pub async fn movements(mut read: Reading, id: ProductId, page: Page) -> Found<Vec<Row<Movement>>> {
+    let found = sqlx::query(
+        "SELECT * FROM movements WHERE product_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3",
+    )
+    .bind(int(id.get()))
+    .bind(before(page))
+    .bind(page.limit)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    read.end(rows::listed(&found, "version", rows::movement)?).await
+}
+
+/// `query` comes in lower case.
+pub async fn users(mut read: Reading, query: Option<String>, page: Page) -> Found<Vec<Row<BalanceView>>> {
+    let found = sqlx::query(
+        "SELECT users.*, balances.amount, balances.version FROM users JOIN balances ON user_id = id
+         WHERE created_seq < $1 AND ($2 IS NULL OR instr(name_key, $2) > 0 OR instr(email_key, $2) > 0)
+         ORDER BY created_seq DESC LIMIT $3",
+    )
+    .bind(before(page))
+    .bind(query)
+    .bind(page.limit)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    read.end(rows::listed(&found, "created_seq", rows::balance)?).await
+}
+
+pub async fn entries(mut read: Reading, id: UserId, page: Page) -> Found<Vec<Row<PostedEntry>>> {
+    let found = sqlx::query(
+        "SELECT * FROM entries WHERE user_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3",
+    )
+    .bind(int(id.get()))
+    .bind(before(page))
+    .bind(page.limit)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    read.end(rows::listed(&found, "version", rows::entry)?).await
+}
+
+pub async fn orders(mut read: Reading, filter: OrderFilter, page: Page) -> Found<Vec<Row<Order>>> {
+    let status = filter.status.map(|status| status.word());
+    let query = match filter.user_id {
+        Some(user_id) => sqlx::query(
+            "SELECT * FROM orders WHERE created_seq < $1 AND ($2 IS NULL OR status = $2) AND user_id = $4
+             ORDER BY created_seq DESC LIMIT $3",
+        )
+        .bind(before(page))
+        .bind(status)
+        .bind(page.limit)
+        .bind(int(user_id.get())),
+        None => sqlx::query(
+            "SELECT * FROM orders WHERE created_seq < $1 AND ($2 IS NULL OR status = $2)
+             ORDER BY created_seq DESC LIMIT $3",
+        )
+        .bind(before(page))
+        .bind(status)
+        .bind(page.limit),
+    };
+    let heads = query.fetch_all(read.conn()).await.map_err(fault)?;
+    let orders = whole(&mut read, &heads).await?;
+    read.end(orders).await
+}
+
+pub async fn order(mut read: Reading, id: OrderId) -> Found<Option<Row<Order>>> {
+    let heads = sqlx::query("SELECT * FROM orders WHERE id = $1")
+        .bind(id.get())
+        .fetch_all(read.conn())
+        .await
+        .map_err(fault)?;
+    let order = whole(&mut read, &heads).await?.pop();
+    read.end(order).await
+}
+
+/// Adds lines and returns to rows of `orders`.
+async fn whole(read: &mut Reading, heads: &[SqliteRow]) -> Result<Vec<Row<Order>>, StoreError> {
+    let mut orders = Orders::of(heads)?;
+    let ids = json_of_uuids(&orders.ids());
+    let lines = sqlx::query(
+        "SELECT * FROM order_lines WHERE order_id IN (SELECT unhex(value) FROM json_each($1))
+         ORDER BY order_id, line",
+    )
+    .bind(&ids)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    orders.lines(&lines)?;
+    let returns = sqlx::query(
+        "SELECT returns.order_id, return_id, returns.total_amount, product_id, sum(quantity) AS units
+         FROM returns JOIN return_lines ON return_id = returns.id
+         WHERE returns.order_id IN (SELECT unhex(value) FROM json_each($1))
+         GROUP BY returns.seq, return_id, product_id ORDER BY returns.seq, return_id, product_id",
+    )
+    .bind(&ids)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    orders.returns(&returns)?;
+    Ok(orders.done())
+}

@@ -1,0 +1,166 @@
+//! What owners are loaded from, in batches: each call is one snapshot.
+
+use super::fault;
+use crate::domain::balance::BalanceView;
+use crate::domain::directory::{DIRECTORY_SHARDS, UniqueName};
+use crate::domain::ids::ShardId;
+use crate::domain::product::ProductView;
+use crate::domain::session::SessionView;
+use crate::domain::{FamilyId, Seq, Timestamp, UserId};
+use crate::store::rows::{self, Columns};
+use crate::store::writer::seq;
+use crate::store::{LastIds, Snapshot, StoreError, StoredBalance, StoredKey, StoredOutcome};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
+use std::collections::HashMap;
+use std::fmt::Write;
+use uuid::Uuid;
+
+pub type Found<T> = Result<Snapshot<T>, StoreError>;
+
+/// A read transaction with the watermark of its snapshot.
+pub struct Reading {
+    transaction: Transaction<'static, Sqlite>,
+    watermark: Seq,
+}
+
+impl Reading {
+    /// The first read fixes the snapshot.
+    pub async fn begin(readers: &SqlitePool) -> Result<Self, StoreError> {
+        let mut transaction = readers.begin().await.map_err(fault)?;
+        let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM engine")
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(fault)?;
+        Ok(Self { transaction, watermark: seq(watermark.unwrap_or_default()) })
+    }
+
+    pub fn conn(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
+
+    pub async fn end<T>(self, value: T) -> Found<T> {
+        self.transaction.rollback().await.map_err(fault)?;
+        Ok(Snapshot { value, watermark: self.watermark })
+    }
+}
+
+/// The ids as a JSON array, which is one value for any number of them.
+pub fn json_of(ids: &[u64]) -> String {
+    let mut json = String::with_capacity(2 + ids.len() * 8);
+    for (index, id) in ids.iter().enumerate() {
+        json.push(if index == 0 { '[' } else { ',' });
+        // Writing to a string cannot fail.
+        let _ = write!(json, "{id}");
+    }
+    json.push_str(if ids.is_empty() { "[]" } else { "]" });
+    json
+}
+
+/// The same for UUIDs; `unhex(value)` turns them back.
+pub fn json_of_uuids(ids: &[Uuid]) -> String {
+    let quoted: Vec<String> = ids.iter().map(|id| format!("\"{}\"", id.simple())).collect();
+    format!("[{}]", quoted.join(","))
+}
+
+pub async fn products(mut read: Reading, ids: Vec<u64>) -> Found<Vec<ProductView>> {
+    let found = sqlx::query("SELECT * FROM products WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id")
+        .bind(json_of(&ids))
+        .fetch_all(read.conn())
+        .await
+        .map_err(fault)?;
+    read.end(rows::all(&found, rows::product)?).await
+}
+
+pub async fn balances(mut read: Reading, ids: Vec<u64>, keys_since: Timestamp) -> Found<Vec<StoredBalance>> {
+    let ids = json_of(&ids);
+    let keys = sqlx::query(
+        "SELECT user_id, fingerprint, request, seq, created_at FROM keys
+         WHERE user_id IN (SELECT value FROM json_each($1)) AND created_at >= $2 ORDER BY seq",
+    )
+    .bind(&ids)
+    .bind(keys_since.micros())
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    let found = sqlx::query(
+        "SELECT users.*, balances.amount, balances.version FROM users JOIN balances ON user_id = id
+         WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id",
+    )
+    .bind(&ids)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    let views = rows::all(&found, rows::balance)?;
+    let mut of: HashMap<UserId, Vec<StoredKey>> = HashMap::new();
+    for row in &keys {
+        let (user_id, key) = rows::key(row)?;
+        of.entry(user_id).or_default().push(key);
+    }
+    let with_keys = |view: BalanceView| StoredBalance { keys: of.remove(&view.user_id).unwrap_or_default(), view };
+    let balances = views.into_iter().map(with_keys).collect();
+    read.end(balances).await
+}
+
+pub async fn sessions(mut read: Reading, ids: Vec<Uuid>) -> Found<Vec<SessionView>> {
+    let found = sqlx::query(
+        "SELECT * FROM sessions WHERE family_id IN (SELECT unhex(value) FROM json_each($1)) ORDER BY family_id",
+    )
+    .bind(json_of_uuids(&ids))
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    read.end(rows::all(&found, rows::session)?).await
+}
+
+/// Walks the primary key from its end: a shard's newest id is among the last few.
+pub async fn last_ids(mut read: Reading, shard: ShardId) -> Found<LastIds> {
+    let mut last = [0, 0];
+    for (table, last) in ["products", "users"].into_iter().zip(&mut last) {
+        let sql = format!("SELECT id FROM {table} WHERE (id - 1) % $1 = $2 ORDER BY id DESC LIMIT 1");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(DIRECTORY_SHARDS)
+            .bind(shard.get())
+            .fetch_optional(read.conn())
+            .await
+            .map_err(fault)?;
+        *last = row.map_or(Ok(0), |row| row.count("id"))?;
+    }
+    let [product, user] = last;
+    read.end(LastIds { product, user }).await
+}
+
+pub async fn revoked_since(mut read: Reading, since: Timestamp) -> Found<Vec<FamilyId>> {
+    let found = sqlx::query("SELECT family_id FROM sessions WHERE revoked_at >= $1 ORDER BY revoked_at, family_id")
+        .bind(since.micros())
+        .fetch_all(read.conn())
+        .await
+        .map_err(fault)?;
+    read.end(rows::all(&found, rows::family)?).await
+}
+
+pub async fn name_holder(mut read: Reading, name: UniqueName) -> Found<Option<u64>> {
+    let found = sqlx::query("SELECT holder FROM names WHERE namespace = $1 AND name = $2")
+        .bind(name.namespace.word())
+        .bind(&*name.name)
+        .fetch_optional(read.conn())
+        .await
+        .map_err(fault)?;
+    let holder = found.map(|row| row.count("holder")).transpose()?;
+    read.end(holder).await
+}
+
+pub async fn outcome(
+    mut read: Reading,
+    caller: UserId,
+    fingerprint: [u8; 16],
+) -> Found<Option<StoredOutcome>> {
+    let found = sqlx::query("SELECT seq, outcome FROM keys WHERE user_id = $1 AND fingerprint = $2")
+        .bind(crate::store::writer::int(caller.get()))
+        .bind(Uuid::from_bytes(fingerprint))
+        .fetch_optional(read.conn())
+        .await
+        .map_err(fault)?;
+    let outcome = found.as_ref().map(rows::outcome).transpose()?;
+    read.end(outcome).await
+}

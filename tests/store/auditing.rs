@@ -1,0 +1,68 @@
+//! The audit is clean on good data and red for every kind of tampering.
+
+use crate::fixture::Fixture;
+use crate::on_both_stores;
+use crate::story::Story;
+
+on_both_stores!(
+    the_audit_is_clean_on_a_good_history,
+    the_audit_is_clean_on_a_new_store,
+    the_audit_is_red_for_every_kind_of_tampering,
+);
+
+async fn the_audit_is_clean_on_a_good_history(store: Fixture) {
+    let story = Story::busy(99, 300);
+    let store = store.holding(&story.records).await;
+    for check in store.audit().await {
+        assert!(check.ok, "{}: {}", check.name, check.detail);
+        assert!(!check.detail.starts_with("0 "), "{} compared nothing", check.name);
+    }
+    assert_eq!(store.store.audit().await.expect("an audit").watermark, story.last());
+}
+
+async fn the_audit_is_clean_on_a_new_store(store: Fixture) {
+    store.acquired().await;
+    assert!(store.audit().await.iter().all(|check| check.ok));
+}
+
+/// What is done behind the store's back, and the checks that must notice.
+const TAMPERINGS: [(&str, &[&str]); 22] = [
+    ("UPDATE products SET stock = stock + 1 WHERE id = 1", &["stock is the sum"]),
+    ("UPDATE products SET version = 1 WHERE id = 1", &["stock is the sum"]),
+    ("UPDATE movements SET delta = delta + 1 WHERE product_id = 1 AND version = 1", &["stock is", "movements form"]),
+    ("UPDATE movements SET stock_after = stock_after + 1 WHERE product_id = 1 AND version = 2", &["movements form"]),
+    ("DELETE FROM movements WHERE product_id = 1 AND version = 2", &["stock is", "movements form", "orders sold"]),
+    ("DELETE FROM products WHERE id = 3", &[]),
+    ("DELETE FROM products WHERE id = 1", &["stock is the sum", "names and"]),
+    ("UPDATE balances SET amount = amount + 1 WHERE user_id = 1", &["a balance is", "money is conserved"]),
+    ("UPDATE balances SET version = version + 1 WHERE user_id = 1", &["a balance is"]),
+    ("DELETE FROM balances WHERE user_id = 2", &["a balance is", "money is"]),
+    ("UPDATE entries SET balance_after = balance_after + 1 WHERE user_id = 1 AND version = 1", &["entries form"]),
+    ("DELETE FROM entries WHERE user_id = 1 AND version = 2", &["a balance is", "entries form", "orders are paid"]),
+    ("UPDATE orders SET total_amount = total_amount + 1", &["an order's total", "orders are paid"]),
+    ("UPDATE orders SET status = 'cancelled' WHERE status = 'delivered'", &["orders are paid", "orders sold"]),
+    ("UPDATE orders SET status = 'processed' WHERE status = 'cancelled'", &["orders are paid", "orders sold"]),
+    ("UPDATE orders SET status = 'processed' WHERE status = 'failed'", &["orders are paid", "orders sold"]),
+    ("DELETE FROM order_lines WHERE line = 1", &["an order's total", "orders sold"]),
+    ("UPDATE return_lines SET quantity = quantity + 1", &["returns were"]),
+    ("UPDATE entries SET kind = 'increment' WHERE kind = 'return'", &["returns were"]),
+    ("DELETE FROM entries WHERE kind = 'transfer_in'", &["transfers arrive", "a balance is"]),
+    ("DELETE FROM names WHERE name = 'bob@example.org'", &["names and"]),
+    ("UPDATE engine SET watermark = watermark - 5", &["nothing is newer"]),
+];
+
+async fn the_audit_is_red_for_every_kind_of_tampering(store: Fixture) {
+    let story = Story::full();
+    for (sql, expected) in TAMPERINGS {
+        let store = store.sibling().await.holding(&story.records).await;
+        store.tamper(sql).await;
+        let audit = store.audit().await;
+        let red: Vec<String> =
+            audit.iter().filter(|check| !check.ok).map(|check| format!("{}: {}", check.name, check.detail)).collect();
+        for check in expected {
+            assert!(red.iter().any(|line| line.starts_with(check)), "{sql}: `{check}` is not among {red:#?}");
+        }
+        assert!(expected.is_empty() == red.is_empty(), "{sql}: {red:#?}");
+        assert!(red.iter().all(|line| line.contains(" differ: ")), "{red:#?}");
+    }
+}
