@@ -1,0 +1,244 @@
+//! The command line's shape: every verb, flag and help line. What they do stands in one file per verb.
+
+use crate::config::Flag;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Sells contended things exactly once: a concurrency engine and HTTP server.
+#[derive(Debug, Parser)]
+#[command(name = "purser", version, propagate_version = true, subcommand_required = true)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the server: creates what is missing, migrates, recovers, serves
+    Serve(ServeArgs),
+    /// Fire thousands of concurrent purchases over HTTP and check that exactly the stock was sold
+    Stress(StressArgs),
+    /// Replay an order history from a CSV file and compare the result with the file
+    Replay(ReplayArgs),
+    /// Recompute stock, money, orders and journal and compare them with the store
+    Audit(AuditArgs),
+    /// Compare owners, stored rows and movements; rewrite rows that drifted
+    SyncStock(SyncStockArgs),
+    /// Create users, or access tokens for them
+    #[command(subcommand)]
+    User(UserVerb),
+    /// Look into a stopped server's journal
+    #[command(subcommand)]
+    Journal(JournalVerb),
+    /// Show the settings in force
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Print the HTTP interface's OpenAPI document
+    Openapi,
+}
+
+/// Flags that stand for settings.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Directory of the journal and the embedded store [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// postgres://… for the store; empty for the embedded one
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+}
+
+impl ServeArgs {
+    /// The flags that were given, as the configuration wants them.
+    pub fn flags(&self) -> Vec<Flag> {
+        let given = [
+            ("--listen", "server.listen", &self.listen),
+            ("--data-dir", "data.dir", &self.data_dir),
+            ("--database-url", "store.database_url", &self.database_url),
+        ];
+        let flag = |(name, key, text): (&'static str, &'static str, &Option<String>)| {
+            text.clone().map(|text| Flag { name, key, text })
+        };
+        given.into_iter().filter_map(flag).collect()
+    }
+}
+
+/// How a running server is reached.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArgs {
+    /// Base URL of the running server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// Directory that holds the server's admin-token, unless PURSER_TOKEN is set [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Configuration file (TOML), for its data directory
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Machine-readable result on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct StressArgs {
+    /// Units for sale, spread over the items
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    pub stock: u64,
+    /// Buyers; each tries to buy one unit
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub buyers: u64,
+    /// Requests in flight at the same time, each on its own kept-alive connection
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    pub concurrency: u64,
+    /// Items that the stock is spread over
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub items: u64,
+    /// Let the buyers buy again and again for so many seconds, instead of once each
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub duration: Option<u64>,
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Order history with the columns InvoiceNo, StockCode, Description, Quantity, UnitPrice, CustomerID
+    #[arg(value_name = "FILE.csv")]
+    pub file: PathBuf,
+    /// Orders and returns in flight at the same time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    pub concurrency: u64,
+    /// Bring every item to this stock, instead of what the file needs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000_000_000))]
+    pub stock: Option<u64>,
+    /// Bring every customer's balance to this amount (minor units), instead of what the file needs
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(0..=1_000_000_000_000_000))]
+    pub funds: Option<u64>,
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// Which server stress and replay work on: an own one on a free port, unless `--url` names another.
+#[derive(Clone, Debug, Args)]
+pub struct TargetArgs {
+    /// Use this running server instead of starting one
+    #[arg(long, value_name = "URL", conflicts_with = "database_url")]
+    pub url: Option<String>,
+    /// Store for the own server: postgres://… [default: embedded]
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// The own server's data directory, kept afterwards [default: a temporary one]; with --url, the directory of its
+    /// admin-token
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Configuration file (TOML) for the own server
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Machine-readable result on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AuditArgs {
+    /// Base URL of a running server [default: http://127.0.0.1:8080, unless --data-dir or --database-url is given]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Data directory of a stopped server; with --url, the directory of its admin-token
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Store of a stopped server
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    pub database_url: Option<String>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Machine-readable result on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SyncStockArgs {
+    /// Only this item
+    #[arg(value_name = "ITEM_ID")]
+    pub item_id: Option<u64>,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum UserVerb {
+    /// Create a user; without a password it cannot log in, only `user token` opens it
+    Create {
+        #[arg(long, value_name = "EMAIL")]
+        email: String,
+        /// With the admin role
+        #[arg(long)]
+        admin: bool,
+        /// Display name [default: the email's part before the @]
+        #[arg(long)]
+        name: Option<String>,
+        /// Read the password from the first line of stdin
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Print an access token for a user
+    Token {
+        #[arg(long, value_name = "EMAIL")]
+        email: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum JournalVerb {
+    /// Show segments, positions and the last records
+    Inspect(JournalArgs),
+    /// Check every frame; exit 3 on damage, naming segment and offset
+    Verify(JournalArgs),
+    /// Take over a store that another journal held and did not release
+    Adopt {
+        /// What the other journal had not stored yet is lost; say so
+        #[arg(long, required = true)]
+        accept_loss: bool,
+        #[command(flatten)]
+        journal: JournalArgs,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct JournalArgs {
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Machine-readable result on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Print every effective value and its origin, secrets masked
+    Print {
+        #[command(flatten)]
+        settings: ServeArgs,
+        /// Machine-readable result on stdout
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,65 @@
+//! The command line: one file per verb. [`run`] is the whole process; a verb answers with an [`Exit`] or a
+//! [`Failure`], whose one line goes to stderr.
+
+mod api;
+mod args;
+mod audit;
+mod client;
+mod config_print;
+mod failure;
+mod gauges;
+mod lanes;
+mod openapi;
+mod problem;
+mod replay;
+mod report;
+mod server;
+mod stress;
+mod sync_stock;
+mod user;
+
+pub use args::{AuditArgs, CommandLine, JournalArgs, JournalVerb, ServeArgs};
+pub use failure::{Exit, Failure};
+
+use crate::config::{self, Effective, Sources};
+use args::{ConfigVerb, Verb};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Reads the arguments, runs the verb, and says how it ended. A wrong flag ends the process with code 2 right here.
+pub fn run() -> ExitCode {
+    let command_line = CommandLine::parse();
+    match dispatch(command_line.verb) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("purser: {}", failure.message);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Stress(args) => stress::run(&args),
+        Verb::Replay(args) => replay::run(&args),
+        Verb::Audit(args) if args.is_offline() => without_engine("audit of a stopped server"),
+        Verb::Audit(args) => audit::run(&args),
+        Verb::SyncStock(args) => sync_stock::run(&args),
+        Verb::User(verb) => user::run(verb),
+        Verb::Config(ConfigVerb::Print { settings, json }) => config_print::run(&settings, json),
+        Verb::Serve(_) => without_engine("serve"),
+        Verb::Journal(_) => without_engine("journal"),
+        Verb::Openapi => openapi::run("{}"),
+    }
+}
+
+/// The settings in force for these flags and this process's environment.
+pub fn settings(args: &ServeArgs) -> Result<Effective, Failure> {
+    let environment = std::env::vars_os().collect();
+    let sources = Sources { file: args.config.clone(), environment, flags: args.flags() };
+    Ok(config::load(&sources)?)
+}
+
+fn without_engine(what: &str) -> Result<Exit, Failure> {
+    Err(Failure::new(Exit::Refused, format!("{what} needs the engine, which this build does not contain")))
+}

@@ -1,0 +1,98 @@
+//! The binary against its real environment, in a process of its own: layers, origins, and exit code 2 with one clear
+//! line for whatever cannot be used.
+
+use std::io::Write;
+use std::process::{Command, Output};
+
+fn purser(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PURSER_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).envs(environment.iter().copied()).output().expect("the binary runs")
+}
+
+fn error(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.is_empty());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn config_print_shows_values_with_their_origins() {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    writeln!(file, "[server]\nworkers = 3\nbacklog = 99").expect("written");
+    let path = file.path().display().to_string();
+    let output = purser(
+        &["config", "print", "--json", "--config", &path, "--listen", "127.0.0.1:9"],
+        &[
+            ("PURSER_LISTEN", "127.0.0.1:8"),
+            ("PURSER__SERVER__WORKERS", "5"),
+            ("PURSER_ADMIN_PASSWORD", "a secret"),
+        ],
+    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(shown["server.listen"]["value"], "127.0.0.1:9");
+    assert_eq!(shown["server.listen"]["origin"], "flag --listen");
+    assert_eq!(shown["server.workers"]["value"], 5);
+    assert_eq!(shown["server.workers"]["origin"], "environment PURSER__SERVER__WORKERS");
+    assert_eq!(shown["server.backlog"]["origin"], format!("file {path}:3"));
+    assert_eq!(shown["log.level"]["origin"], "default");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("a secret"));
+}
+
+#[test]
+fn config_print_as_text_is_toml() {
+    let output = purser(&["config", "print"], &[]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let table: toml::Table = text.parse().expect("TOML");
+    assert_eq!(table["server"]["listen"].as_str(), Some("127.0.0.1:8080"));
+}
+
+#[test]
+fn a_variable_that_no_setting_has_ends_with_code_2() {
+    let text = error(&purser(&["config", "print"], &[("PURSER__SERVER__WORKRS", "1")]));
+    assert!(
+        text.contains("PURSER__SERVER__WORKRS") && text.contains("did you mean `server.workers`?"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_wrong_line_in_a_file_ends_with_code_2_and_shows_it() {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    writeln!(file, "[server]\n\nworkers = \"many\"").expect("written");
+    let path = file.path().display().to_string();
+    let text = error(&purser(&["config", "print", "--config", &path], &[]));
+    assert!(text.contains(&format!("{path}:3:")) && text.contains("workers = \"many\""), "{text}");
+}
+
+#[test]
+fn wrong_usage_ends_with_code_2() {
+    for arguments in [
+        &["serve", "--lisen", "x"][..],
+        &["fly"],
+        &[],
+        &["stress", "--buyers", "0"],
+        &["stress", "--url", "ftp://x"],
+        &["replay", "/nowhere/orders.csv"],
+        &["journal", "adopt"],
+        &["config", "print", "--listen", "nowhere"],
+        &["audit", "--url", "http://127.0.0.1:1", "--data-dir", "/nowhere"],
+    ] {
+        let text = error(&purser(arguments, &[]));
+        assert!(!text.trim().is_empty(), "{arguments:?} said nothing");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_with_what_to_do() {
+    let output = purser(&["audit", "--url", "http://127.0.0.1:1"], &[("PURSER_TOKEN", "x")]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("no answer from http://127.0.0.1:1") && text.contains("purser serve"), "{text}");
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+}
