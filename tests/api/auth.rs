@@ -206,7 +206,10 @@ fn an_administrator_creates_users_who_can_log_in() {
     assert_eq!((&user["role"], &user["email"]), (&json!("admin"), &json!("root@example.org")));
     let (access, _) = tokens(&login(&server, "root@example.org", PASSWORD).expect(200));
     server.bearer(&access).get("/users").expect(200);
-    assert_eq!(server.admin().get(&format!("/users/{}", user["id"])).expect(200)["email"], "root@example.org");
+    assert_eq!(
+        server.admin().get(&format!("/users/{}", user["id"])).expect(200)["email"],
+        "root@example.org"
+    );
     expect_problem(&server.admin().get("/users/999999"), 404, "not_found");
 }
 

@@ -108,8 +108,16 @@ fn money_and_stock_are_never_fractions_or_negative() {
         let body = format!(r#"{{"name":"Lamp","price":{price},"stock":{stock}}}"#);
         expect_refused(&admin.call("POST", "/items").text(&body).send(), &[400, 422]);
     }
-    expect_problem(&admin.post("/items", json!({"name": "L", "price": -1, "stock": 1})), 422, "validation_failed");
-    expect_problem(&admin.post("/items", json!({"name": "L", "price": 1, "stock": -1})), 422, "validation_failed");
+    expect_problem(
+        &admin.post("/items", json!({"name": "L", "price": -1, "stock": 1})),
+        422,
+        "validation_failed",
+    );
+    expect_problem(
+        &admin.post("/items", json!({"name": "L", "price": 1, "stock": -1})),
+        422,
+        "validation_failed",
+    );
     assert!(admin.list("/items").is_empty(), "something was created after all");
 }
 
@@ -122,9 +130,8 @@ fn text_is_bounded_and_free_of_nul() {
     expect_invalid(&named(&"n".repeat(201)), "name");
     expect_invalid(&named(""), "name");
     assert_eq!(named(&"ä".repeat(200)).expect(201)["name"], "ä".repeat(200));
-    let described = |text: &str| {
-        admin.post("/items", json!({"name": "L", "price": 1, "stock": 1, "description": text}))
-    };
+    let described =
+        |text: &str| admin.post("/items", json!({"name": "L", "price": 1, "stock": 1, "description": text}));
     expect_invalid(&described(&"d".repeat(2_001)), "description");
     expect_invalid(&described("a\0"), "description");
     assert_eq!(described(&"🪔".repeat(2_000)).expect(201)["description"], "🪔".repeat(2_000));
@@ -143,10 +150,8 @@ fn a_body_over_64_kib_is_too_large_but_an_order_may_have_1_mib() {
     expect_problem(&admin.call("POST", "/items").text(&padded(70_000)).send(), 413, "payload_too_large");
 
     let item = admin.item("Lamp", 1, 10_000);
-    let order = format!(
-        r#"{{"items":[{{"product_id":{},"quantity":1,"unit_price":1}}],"total_amount":1}}"#,
-        item.id
-    );
+    let order =
+        format!(r#"{{"items":[{{"product_id":{},"quantity":1,"unit_price":1}}],"total_amount":1}}"#, item.id);
     let padded = |bytes: usize| format!("{order}{}", " ".repeat(bytes));
     buyer.call("POST", "/orders").text(&padded(1_000_000)).send().expect(201);
     expect_problem(&buyer.call("POST", "/orders").text(&padded(1_100_000)).send(), 413, "payload_too_large");

@@ -59,7 +59,10 @@ fn a_patch_changes_what_it_names_and_nothing_else() {
     }
     let renamed = admin.patch(&path, json!({"name": "Light"})).expect(200);
     assert_eq!(renamed["name"], "Light");
-    assert_eq!((&renamed["price"], &renamed["sku"], &renamed["stock"]), (&json!(12), &json!("T-1"), &json!(5)));
+    assert_eq!(
+        (&renamed["price"], &renamed["sku"], &renamed["stock"]),
+        (&json!(12), &json!("T-1"), &json!(5))
+    );
     assert_eq!(server.guest().get(&path).expect(200)["name"], "Light");
     expect_problem(&admin.patch("/items/999999", json!({"name": "Light"})), 404, "not_found");
 }
@@ -119,9 +122,16 @@ fn stock_moves_by_deltas_and_every_movement_is_on_record() {
     let mut movements = admin.list(&format!("/items/{}/movements", item.id));
     movements.reverse();
     let kinds: Vec<_> = movements.iter().map(|movement| (&movement["kind"], &movement["delta"])).collect();
-    let expected =
-        [("initial", 5), ("restock", 7), ("adjust", -2), ("sale", -3), ("cancel", 3), ("sale", -4), ("return", 1)]
-            .map(|(kind, delta)| (json!(kind), json!(delta)));
+    let expected = [
+        ("initial", 5),
+        ("restock", 7),
+        ("adjust", -2),
+        ("sale", -3),
+        ("cancel", 3),
+        ("sale", -4),
+        ("return", 1),
+    ]
+    .map(|(kind, delta)| (json!(kind), json!(delta)));
     assert_eq!(kinds, expected.iter().map(|(kind, delta)| (kind, delta)).collect::<Vec<_>>());
     assert_eq!(movements[1]["reason"], "delivery");
     assert_eq!((&movements[3]["order_id"], &movements[4]["order_id"]), (&order, &order));

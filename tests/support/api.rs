@@ -48,6 +48,12 @@ pub fn unique(stem: &str) -> String {
     format!("{stem}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A text as the value of a query parameter.
+pub fn escaped(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+    text.bytes().map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
 impl Server {
     /// Someone without a token.
     pub fn guest(&self) -> Actor {
@@ -114,6 +120,11 @@ impl Server {
 }
 
 impl Actor {
+    /// The same client without its token.
+    pub fn anonymous(&self) -> Self {
+        Self { http: self.http.clone(), token: None }
+    }
+
     /// A request to a path below `/api/v1`.
     pub fn call(&self, method: &'static str, path: &str) -> Call<'_> {
         self.call_at(method, format!("/api/v1{path}"))
@@ -163,7 +174,7 @@ impl Actor {
             let page = self.get(&next).expect(200);
             all.extend(page["data"].as_array().expect("a list has data").iter().cloned());
             match page["next_cursor"].as_str() {
-                Some(cursor) => next = format!("{path}{separator}limit=100&cursor={cursor}"),
+                Some(cursor) => next = format!("{path}{separator}limit=100&cursor={}", escaped(cursor)),
                 None => return all,
             }
         }
@@ -268,7 +279,9 @@ impl Actor {
 pub fn order_of(lines: &[(Item, u64)]) -> Value {
     let items: Vec<_> = lines
         .iter()
-        .map(|(item, quantity)| json!({"product_id": item.id, "quantity": quantity, "unit_price": item.price}))
+        .map(
+            |(item, quantity)| json!({"product_id": item.id, "quantity": quantity, "unit_price": item.price}),
+        )
         .collect();
     let total: u64 = lines.iter().map(|(item, quantity)| item.price * quantity).sum();
     json!({"items": items, "total_amount": total})

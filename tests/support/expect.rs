@@ -44,7 +44,10 @@ pub fn expect_problem(reply: &Reply, status: u16, code: &str) -> Value {
     let Reply { to, .. } = reply;
     assert_eq!(reply.status, status, "{to} answered {} {}", reply.status, reply.text());
     let content_type = reply.header("content-type").unwrap_or_default();
-    assert!(content_type.starts_with("application/problem+json"), "{to} answered content type {content_type:?}");
+    assert!(
+        content_type.starts_with("application/problem+json"),
+        "{to} answered content type {content_type:?}"
+    );
     let problem = reply.json();
     let text = |member: &str| problem[member].as_str().unwrap_or_default().to_owned();
     assert_eq!(text("code"), code, "{to} answered {problem}");

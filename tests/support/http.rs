@@ -95,7 +95,9 @@ impl Http {
         loop {
             let idle = self.idle.lock().expect("no user of the pool panics").pop();
             match idle {
-                Some(connection) if connection.peer == target && connection.is_open() => return Ok(connection),
+                Some(connection) if connection.peer == target && connection.is_open() => {
+                    return Ok(connection);
+                }
                 Some(_) => {}
                 None => return Connection::open(target),
             }

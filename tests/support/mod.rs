@@ -67,7 +67,10 @@ fn joined<T>(running: std::thread::ScopedJoinHandle<'_, T>) -> T {
 /// What was seen must be one of the outcomes that some serial order would have had.
 #[track_caller]
 pub fn expect_serial<T: PartialEq + Debug>(seen: &T, serial: &[T]) {
-    assert!(serial.contains(seen), "no serial order ends like this: {seen:?}; the possible ends are {serial:?}");
+    assert!(
+        serial.contains(seen),
+        "no serial order ends like this: {seen:?}; the possible ends are {serial:?}"
+    );
 }
 
 /// A small deterministic generator (xorshift64*), so that a failing run can be repeated from its printed seed.

@@ -163,7 +163,8 @@ impl Server {
     #[track_caller]
     pub fn file(&self, name: &str) -> String {
         let path = self.data_dir().join(name);
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         text.trim().to_owned()
     }
 
@@ -230,7 +231,7 @@ struct Process {
     child: Child,
     stdout: Lines,
     stderr: Lines,
-    said: Receiver<String>,
+    said: Mutex<Receiver<String>>,
 }
 
 impl Process {
@@ -241,15 +242,16 @@ impl Process {
         let (sender, said) = channel();
         let stdout = keep(child.stdout.take().expect("piped"), Some(sender));
         let stderr = keep(child.stderr.take().expect("piped"), None);
-        Self { child, stdout, stderr, said }
+        Self { child, stdout, stderr, said: Mutex::new(said) }
     }
 
     #[track_caller]
     fn wait_until_listening(&self) -> SocketAddr {
         let deadline = std::time::Instant::now() + PATIENCE;
+        let said = self.said.lock().expect("nobody else listens");
         loop {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
-            match self.said.recv_timeout(left) {
+            match said.recv_timeout(left) {
                 Ok(line) => {
                     if let Some((_, address)) = line.split_once("listening on http://") {
                         return address.trim().parse().expect("the server prints its socket address");
