@@ -175,7 +175,7 @@ fn entries_stay_gapless_under_many_writers() {
     });
     expect_sound_entries(&ann);
     expect_sound_entries(&bob);
-    assert_eq!(ann.balance() + bob.balance(), 2_000 + 15 * (5 - 4) - 15 * 3 * 3);
+    assert_eq!(ann.balance() + bob.balance(), 2_000 + 15 - 15 * (3 + 2 * 3));
     server.expect_clean_audit();
 }
 

@@ -197,6 +197,18 @@ impl Server {
         self.process = Some(process);
     }
 
+    /// Starts the server again and kills it as soon as it says anything, be it in the middle of its recovery.
+    #[track_caller]
+    pub fn restart_and_kill9(&mut self) {
+        assert!(self.process.is_none(), "the server still runs");
+        let mut process = Process::spawn(self.setup.command(self.dir.path()));
+        eventually("the server says something", || {
+            let ended = process.child.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "the server ended:\n{}", process.output());
+            (!process.output().is_empty()).then_some(())
+        });
+    }
+
     /// Starts the server again where it must refuse.
     #[track_caller]
     pub fn restart_refused(&mut self) -> Ended {
