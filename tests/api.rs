@@ -8,6 +8,8 @@ mod auth;
 mod balances;
 #[path = "api/conventions.rs"]
 mod conventions;
+#[path = "api/harness.rs"]
+mod harness;
 #[path = "api/hostile.rs"]
 mod hostile;
 #[path = "api/idempotency.rs"]

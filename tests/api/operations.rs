@@ -83,7 +83,7 @@ fn metrics_are_prometheus_text_with_well_formed_names() {
         let value = sample.rsplit(' ').next().unwrap_or_default();
         assert!(value.parse::<f64>().is_ok(), "not a number: {sample}");
     }
-    for topic in ["purchase", "refus", "journal", "fdatasync", "backlog", "resident"] {
+    for topic in ["purchase", "journal", "sync", "backlog", "resident", "permit"] {
         assert!(samples.iter().any(|sample| sample.contains(topic)), "no metric about {topic}:\n{text}");
     }
     assert!(

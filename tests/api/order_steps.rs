@@ -36,12 +36,10 @@ fn a_cancelled_order_gives_stock_and_money_back_once() {
 fn an_order_goes_from_processed_over_shipped_to_delivered() {
     let (server, buyer, _, id) = sold();
     let admin = server.admin();
-    let early = expect_problem(&admin.deliver(&id), 409, "invalid_state");
-    assert_eq!(early["status"], 409);
+    expect_problem(&admin.deliver(&id), 409, "invalid_state");
     admin.ship(&id).expect(200);
     assert_eq!(buyer.read_order(&id)["status"], "shipped");
-    let again = admin.ship(&id);
-    again.expect(200);
+    admin.ship(&id).expect(200);
     admin.deliver(&id).expect(200);
     assert_eq!(buyer.read_order(&id)["status"], "delivered");
     let updated = buyer.read_order(&id)["updated_at"].clone();

@@ -61,7 +61,7 @@ fn the_administrator_can_come_from_the_environment() {
         .start();
     assert_eq!(log_in(&server, "root@example.org", "from the environment"), 200);
     assert!(!server.data_dir().join("admin-password").exists(), "the given password was written down");
-    assert_eq!(server.admin().get("/auth/me").expect(200)["email"], "root@example.org");
+    assert_eq!(server.admin().get("/auth/me").expect(200)["role"], "admin");
 }
 
 #[test]

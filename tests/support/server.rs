@@ -178,14 +178,15 @@ impl Server {
     /// Asks the process to end; it must do so by itself. Its exit code.
     #[track_caller]
     pub fn sigterm(&mut self) -> Option<i32> {
-        self.ask_to_end();
+        self.signal("TERM");
         self.process.take().expect("the server runs").wait().code
     }
 
-    /// Sends SIGTERM and does not wait.
-    pub fn ask_to_end(&self) {
-        let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.pid())]).status();
-        assert!(kill.is_ok_and(|status| status.success()), "SIGTERM could not be sent");
+    /// Sends a signal ("TERM", "STOP", …) and does not wait.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
     }
 
     /// Starts the server again on the same data directory and store; what ran before must have ended.
@@ -270,7 +271,12 @@ impl Process {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("the server does not listen:\n{}", self.output()),
-                Err(RecvTimeoutError::Disconnected) => panic!("the server ended:\n{}", self.output()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    eventually("the last words are read", || {
+                        (Arc::strong_count(&self.stderr) == 1).then_some(())
+                    });
+                    panic!("the server ended:\n{}", self.output())
+                }
             }
         }
     }
