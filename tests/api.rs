@@ -1,0 +1,30 @@
+//! The contract, resource by resource, against the real binary.
+
+mod support;
+
+#[path = "api/auth.rs"]
+mod auth;
+#[path = "api/balances.rs"]
+mod balances;
+#[path = "api/conventions.rs"]
+mod conventions;
+#[path = "api/harness.rs"]
+mod harness;
+#[path = "api/hostile.rs"]
+mod hostile;
+#[path = "api/idempotency.rs"]
+mod idempotency;
+#[path = "api/items.rs"]
+mod items;
+#[path = "api/lists.rs"]
+mod lists;
+#[path = "api/operations.rs"]
+mod operations;
+#[path = "api/order_steps.rs"]
+mod order_steps;
+#[path = "api/orders.rs"]
+mod orders;
+#[path = "api/purchase.rs"]
+mod purchase;
+#[path = "api/returns.rs"]
+mod returns;

@@ -1,0 +1,223 @@
+//! Clients that are slow, broken or ill-meaning: each gets its answer, none changes anything, the others go on.
+
+use crate::support::api::{Actor, Item, User};
+use crate::support::eventually;
+use crate::support::expect::{expect_problem, expect_refused};
+use crate::support::http::Connection;
+use crate::support::server::Server;
+use serde_json::json;
+
+struct Shop {
+    server: Server,
+    admin: Actor,
+    buyer: User,
+    token: String,
+    item: Item,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let server = Server::start();
+        let (admin, buyer) = (server.admin(), server.buyer(1_000));
+        let item = admin.item("Lamp", 10, 100);
+        let answer = admin.post(&format!("/users/{}/token", buyer.id), json!({})).expect(201);
+        let token = answer["access_token"].as_str().expect("a token").to_owned();
+        Self { server, admin, buyer, token, item }
+    }
+
+    /// The head of a purchase whose body is described by `length`.
+    fn head(&self, length: &str) -> String {
+        format!(
+            "POST /api/v1/items/{}/purchase HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\n{length}\r\n\r\n",
+            self.item.id, self.token
+        )
+    }
+
+    fn purchase(&self) -> String {
+        self.head("Content-Length: 14") + r#"{"quantity":1}"#
+    }
+
+    #[track_caller]
+    fn expect_sold(&self, sold: u64) {
+        assert_eq!((self.buyer.balance(), self.server.stock(self.item)), (1_000 - 10 * sold, 100 - sold));
+        self.server.expect_clean_audit();
+    }
+}
+
+#[track_caller]
+fn say(connection: &mut Connection, text: &str) {
+    connection.write(text.as_bytes()).expect("the server reads");
+}
+
+#[test]
+fn a_body_that_stalls_times_out_and_changes_nothing() {
+    let shop = Shop::open();
+    let mut slow = shop.server.connect();
+    say(&mut slow, &(shop.head("Content-Length: 14") + r#"{"quan"#));
+    let reply = slow.read_reply(false).expect("an answer before the connection closes");
+    expect_problem(&reply, 408, "request_timeout");
+    shop.expect_sold(0);
+}
+
+#[test]
+fn a_head_that_stalls_does_not_hold_its_connection_for_ever() {
+    let shop = Shop::open();
+    let mut slow = shop.server.connect();
+    say(&mut slow, "GET /api/v1/items HTTP/1.1\r\nHost: sh");
+    slow.wait_for_close().expect("the server gives up");
+    shop.expect_sold(0);
+}
+
+#[test]
+fn a_stalled_client_does_not_keep_the_others_waiting() {
+    let shop = Shop::open();
+    let stalled: Vec<_> = (0..64)
+        .map(|_| {
+            let mut connection = shop.server.connect();
+            say(&mut connection, &(shop.head("Content-Length: 14") + "{"));
+            connection
+        })
+        .collect();
+    shop.buyer.buy(shop.item, 1).expect(201);
+    drop(stalled);
+    shop.expect_sold(1);
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let shop = Shop::open();
+    let mut connection = shop.server.connect();
+    let head = format!("GET /api/v1/items HTTP/1.1\r\nHost: shop\r\nX-Long: {}\r\n\r\n", "x".repeat(300_000));
+    // The server may stop reading and close before everything is written; then there is nothing to read either.
+    let written = connection.write(head.as_bytes());
+    if let Ok(reply) = written.and_then(|()| connection.read_reply(false)) {
+        assert!((400..500).contains(&reply.status), "{} {}", reply.status, reply.text());
+    }
+    shop.buyer.buy(shop.item, 1).expect(201);
+    shop.expect_sold(1);
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused_by_its_announced_and_by_its_real_length() {
+    let shop = Shop::open();
+    let mut announced = shop.server.connect();
+    say(&mut announced, &(shop.head("Content-Length: 70000") + &" ".repeat(70_000)));
+    let reply = announced.read_reply(false).expect("an answer");
+    expect_problem(&reply, 413, "payload_too_large");
+
+    let mut chunked = shop.server.connect();
+    let chunk = format!("{:x}\r\n{}\r\n", 10_000, " ".repeat(10_000));
+    say(&mut chunked, &(shop.head("Transfer-Encoding: chunked") + &chunk.repeat(8) + "0\r\n\r\n"));
+    let reply = chunked.read_reply(false).expect("an answer");
+    expect_problem(&reply, 413, "payload_too_large");
+    shop.expect_sold(0);
+}
+
+#[test]
+fn a_chunked_body_is_a_body() {
+    let shop = Shop::open();
+    let mut connection = shop.server.connect();
+    let chunks = "5\r\n{\"qua\r\n9\r\nntity\":1}\r\n0\r\n\r\n";
+    say(&mut connection, &(shop.head("Transfer-Encoding: chunked") + chunks));
+    connection.read_reply(false).expect("an answer").expect(201);
+    shop.expect_sold(1);
+}
+
+#[test]
+fn pipelined_requests_are_answered_each_and_in_order() {
+    let shop = Shop::open();
+    let mut connection = shop.server.connect();
+    say(&mut connection, &shop.purchase().repeat(10));
+    for sold in 1..=10 {
+        let reply = connection.read_reply(false).expect("an answer for each request");
+        assert_eq!(reply.expect(201)["remaining_stock"], 100 - sold);
+    }
+    shop.expect_sold(10);
+}
+
+#[test]
+fn a_connection_lost_inside_a_request_changes_nothing() {
+    let shop = Shop::open();
+    for cut in ["POST /api/v1/it", "\r\n\r\n", r#"{"quan"#] {
+        let request = shop.purchase();
+        let until = request.find(cut).map_or(cut.len(), |at| at + cut.len());
+        let mut connection = shop.server.connect();
+        let part = request.get(..until).unwrap_or(&request);
+        say(&mut connection, part);
+        drop(connection);
+    }
+    shop.buyer.buy(shop.item, 1).expect(201);
+    shop.expect_sold(1);
+}
+
+#[test]
+fn a_purchase_whose_client_went_away_is_whole_and_its_key_tells_the_outcome() {
+    let shop = Shop::open();
+    let path = format!("/items/{}/purchase", shop.item.id);
+    for round in 1..=20 {
+        let key = format!("gone-{round}");
+        let request = shop.purchase().replacen("\r\n", &format!("\r\nIdempotency-Key: {key}\r\n"), 1);
+        let mut connection = shop.server.connect();
+        say(&mut connection, &request);
+        drop(connection);
+        shop.buyer.post_keyed(&key, &path, &json!({"quantity": 1})).expect(201);
+    }
+    shop.expect_sold(20);
+}
+
+#[test]
+fn unkeyed_purchases_of_lost_clients_are_whole_or_not_at_all() {
+    let shop = Shop::open();
+    for _ in 0..20 {
+        let mut connection = shop.server.connect();
+        say(&mut connection, &shop.purchase());
+        drop(connection);
+    }
+    let settled = eventually("no purchase is under way any more", || {
+        let seen = (shop.buyer.balance(), shop.server.stock(shop.item));
+        (seen.0 == 1_000 - 10 * (100 - seen.1)).then_some(100 - seen.1)
+    });
+    assert!(settled <= 20, "{settled} sold to 20 clients");
+    shop.server.expect_clean_audit();
+}
+
+#[test]
+fn bytes_that_are_not_http_are_refused_and_the_server_goes_on() {
+    let shop = Shop::open();
+    for garbage in ["\x16\x03\x01\x02\0\x01\0\x01\u{7f}\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+        let mut connection = shop.server.connect();
+        say(&mut connection, garbage);
+        if let Ok(reply) = connection.read_reply(false) {
+            assert!((400..600).contains(&reply.status), "{garbage:?} answered {}", reply.status);
+        }
+    }
+    shop.buyer.buy(shop.item, 1).expect(201);
+    shop.expect_sold(1);
+}
+
+#[test]
+fn a_request_with_two_lengths_is_not_smuggled_through() {
+    let shop = Shop::open();
+    let lengths = "Content-Length: 14\r\nContent-Length: 15";
+    let both = "Content-Length: 14\r\nTransfer-Encoding: chunked";
+    for length in [lengths, both] {
+        let mut connection = shop.server.connect();
+        say(&mut connection, &(shop.head(length) + r#"{"quantity":1}"#));
+        if let Ok(reply) = connection.read_reply(false) {
+            assert!((400..500).contains(&reply.status), "{length:?} answered {}", reply.status);
+        }
+    }
+    shop.expect_sold(0);
+}
+
+#[test]
+fn ids_that_no_object_can_have_are_refused() {
+    let shop = Shop::open();
+    for id in ["0", "-1", "9007199254740992", "18446744073709551616", "x", "1.5", "%00", "1%20or%201=1"] {
+        expect_refused(&shop.server.guest().get(&format!("/items/{id}")), &[400, 404, 422]);
+        expect_refused(&shop.admin.get(&format!("/users/{id}/balance")), &[400, 404, 422]);
+        expect_refused(&shop.buyer.get(&format!("/orders/{id}")), &[400, 404, 422]);
+    }
+    shop.expect_sold(0);
+}

@@ -1,0 +1,175 @@
+//! What whoever runs the server looks at.
+
+use crate::support::server::Server;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Every route of the contract that the server has, without the names of its parameters.
+const ROUTES: &[&str] = &[
+    "POST /auth/register",
+    "POST /auth/login",
+    "POST /auth/me",
+    "GET /auth/me",
+    "POST /auth/refresh",
+    "POST /auth/logout",
+    "GET /items",
+    "POST /items",
+    "GET /items/{}",
+    "PATCH /items/{}",
+    "DELETE /items/{}",
+    "POST /items/{}/stock",
+    "GET /items/{}/movements",
+    "POST /items/{}/restore",
+    "POST /items/{}/purchase",
+    "POST /orders",
+    "GET /orders",
+    "GET /orders/{}",
+    "POST /orders/{}/cancel",
+    "POST /orders/{}/ship",
+    "POST /orders/{}/deliver",
+    "POST /returns",
+    "GET /balance",
+    "GET /balance/entries",
+    "POST /users",
+    "GET /users",
+    "GET /users/{}",
+    "POST /users/{}/token",
+    "GET /users/{}/balance",
+    "GET /users/{}/balance/entries",
+    "POST /users/{}/balance/increment",
+    "POST /users/{}/balance/decrement",
+    "POST /transfers",
+    "GET /admin/owners",
+    "GET /admin/owners/{}/{}",
+    "GET /admin/audit",
+];
+
+fn get(server: &Server, path: &str) -> crate::support::http::Reply {
+    server.guest().call_at("GET", path.into()).send()
+}
+
+#[test]
+fn a_running_server_is_alive_and_ready() {
+    let server = Server::start();
+    assert_eq!(get(&server, "/health/live").status, 200);
+    let ready = get(&server, "/health/ready").expect(200);
+    for part in ["journal", "store", "backlog"] {
+        assert!(ready.get(part).is_some(), "readiness does not list the {part}: {ready}");
+    }
+}
+
+#[test]
+fn metrics_are_prometheus_text_with_well_formed_names() {
+    let server = Server::start();
+    let buyer = server.buyer(100);
+    let item = server.admin().item("Lamp", 10, 1);
+    buyer.buy(item, 1).expect(201);
+    assert_eq!(buyer.buy(item, 1).status, 409);
+    let reply = get(&server, "/metrics");
+    assert_eq!(reply.status, 200);
+    assert!(
+        reply.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")),
+        "{:?}",
+        reply.headers
+    );
+    let text = reply.text();
+    let samples: Vec<_> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert!(!samples.is_empty(), "no sample at all");
+    for sample in &samples {
+        let name: String = sample.chars().take_while(|c| !matches!(c, '{' | ' ')).collect();
+        let well_formed = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
+        assert!(well_formed, "not a metric: {sample}");
+        let value = sample.rsplit(' ').next().unwrap_or_default();
+        assert!(value.parse::<f64>().is_ok(), "not a number: {sample}");
+    }
+    for topic in ["purchase", "journal", "sync", "backlog", "resident", "permit"] {
+        assert!(samples.iter().any(|sample| sample.contains(topic)), "no metric about {topic}:\n{text}");
+    }
+    assert!(
+        samples.iter().any(|sample| sample.contains("insufficient_stock")),
+        "refusals are not told by code"
+    );
+}
+
+#[test]
+fn the_openapi_document_lists_every_route_of_the_contract() {
+    let server = Server::start();
+    let document = get(&server, "/api/openapi.json").expect(200);
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{document}");
+    let mut listed = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let path = path.strip_prefix("/api/v1").unwrap_or(path);
+        let plain: Vec<_> =
+            path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect();
+        for (method, operation) in operations.as_object().expect("operations") {
+            let responses = operation["responses"].as_object();
+            assert!(responses.is_some_and(|all| !all.is_empty()), "{method} {path} documents no response");
+            listed.insert(format!("{} {}", method.to_uppercase(), plain.join("/")));
+        }
+    }
+    let missing: Vec<_> = ROUTES.iter().filter(|route| !listed.contains(**route)).collect();
+    assert!(missing.is_empty(), "not in the document: {missing:?}");
+    expect_resolvable(&document, &document);
+}
+
+/// Every reference in the document points at something that is in it.
+#[track_caller]
+fn expect_resolvable(document: &Value, part: &Value) {
+    match part {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let pointer = reference.strip_prefix('#').unwrap_or(reference);
+                assert!(document.pointer(pointer).is_some(), "{reference} points at nothing");
+            }
+            members.values().for_each(|member| expect_resolvable(document, member));
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| expect_resolvable(document, element)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_documentation_is_served_without_the_network() {
+    let server = Server::start();
+    let mut path = "/docs".to_owned();
+    let page = loop {
+        let reply = get(&server, &path);
+        match reply.header("location") {
+            Some(next) if (300..400).contains(&reply.status) => path = next.to_owned(),
+            _ => break reply,
+        }
+    };
+    assert_eq!(page.status, 200, "{path}");
+    assert!(
+        page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")),
+        "{:?}",
+        page.headers
+    );
+    assert!(!page.text().contains("src=\"http"), "the page loads from elsewhere: {}", page.text());
+}
+
+#[test]
+fn an_administrator_sees_the_owners() {
+    let server = Server::start();
+    let (admin, buyer) = (server.admin(), server.buyer(100));
+    let item = admin.item("Lamp", 10, 5);
+    buyer.buy(item, 1).expect(201);
+    assert!(admin.get("/admin/owners").expect(200).is_object());
+    assert!(admin.get("/admin/owners?kind=product&limit=5").expect(200).is_object());
+    assert!(admin.get(&format!("/admin/owners/product/{}", item.id)).expect(200).is_object());
+    assert!(admin.get(&format!("/admin/owners/balance/{}", buyer.id)).expect(200).is_object());
+}
+
+#[test]
+fn an_audit_names_its_checks() {
+    let server = Server::start();
+    let (admin, buyer) = (server.admin(), server.buyer(100));
+    buyer.buy(admin.item("Lamp", 10, 5), 1).expect(201);
+    let audit = admin.get("/admin/audit").expect(200);
+    assert_eq!(audit["ok"], true, "{audit:#}");
+    let checks = audit["checks"].as_array().expect("checks");
+    let named = |check: &Value| check["name"].as_str().is_some_and(|name| !name.is_empty());
+    assert!(!checks.is_empty() && checks.iter().all(named), "{audit:#}");
+    assert!(checks.iter().all(|check| check["ok"] == true && check.get("detail").is_some()), "{audit:#}");
+}

@@ -1,0 +1,93 @@
+//! Servers that are stopped while they sell: whatever was acknowledged is there afterwards, exactly once.
+
+mod support;
+
+#[path = "crash/check.rs"]
+mod check;
+#[path = "crash/load.rs"]
+mod load;
+
+use load::Shop;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::server::Server;
+use support::store::on_each_store;
+use support::{Dice, eventually, setting};
+
+/// Buyers who trade at the same time.
+const WORKERS: usize = 6;
+
+/// Lets everybody trade, stops the server by `stop` after some acknowledgements, and keeps what each one was told.
+fn trade_until(
+    server: &mut Server,
+    shop: &mut Shop,
+    cycle: usize,
+    acknowledged: usize,
+    stop: impl FnOnce(&mut Server),
+) {
+    let acks = AtomicUsize::new(0);
+    let told: Vec<_> = std::thread::scope(|scope| {
+        let (shop, acks) = (&*shop, &acks);
+        let trading: Vec<_> =
+            (0..WORKERS).map(|worker| scope.spawn(move || shop.trade(worker, cycle, acks))).collect();
+        eventually("enough operations are acknowledged", || {
+            let over = trading.iter().any(|worker| worker.is_finished());
+            (over || acks.load(Ordering::Relaxed) >= acknowledged).then_some(())
+        });
+        stop(server);
+        trading.into_iter().map(|worker| worker.join().expect("a buyer trades until the end")).collect()
+    });
+    shop.remember(told);
+}
+
+#[test]
+fn every_acknowledged_operation_survives_kill_9_under_load_exactly_once() {
+    let cycles = setting("PURSER_CRASH_CYCLES", 10);
+    on_each_store(|server| {
+        let mut shop = Shop::open(server, WORKERS);
+        let mut dice = Dice::new(7);
+        for cycle in 1..=cycles {
+            let acknowledged = usize::try_from(20 + dice.roll(300)).expect("a small number");
+            eprintln!("cycle {cycle}: kill -9 after {acknowledged} acknowledgements");
+            trade_until(server, &mut shop, cycle, acknowledged, Server::kill9);
+            if cycle % 3 == 0 {
+                server.restart_and_kill9();
+            }
+            server.restart();
+            shop.ask_again();
+            check::everything_once(server, &shop);
+        }
+    });
+}
+
+#[test]
+fn a_clean_stop_under_load_loses_nothing_and_exits_0() {
+    on_each_store(|server| {
+        let mut shop = Shop::open(server, WORKERS);
+        for cycle in 1..=3 {
+            trade_until(server, &mut shop, cycle, 150, |server| assert_eq!(server.sigterm(), Some(0)));
+            server.restart();
+            shop.ask_again();
+            check::everything_once(server, &shop);
+        }
+    });
+}
+
+#[test]
+fn what_is_told_before_a_crash_is_told_again_after_it() {
+    on_each_store(|server| {
+        let mut shop = Shop::open(server, WORKERS);
+        trade_until(server, &mut shop, 1, 200, Server::kill9);
+        server.restart();
+        shop.ask_again();
+        let before = check::seen(server, &shop);
+        for _ in 0..2 {
+            server.kill9();
+            server.restart();
+            assert_eq!(check::seen(server, &shop), before, "a restart changed what is seen");
+        }
+        assert_eq!(server.sigterm(), Some(0));
+        server.restart();
+        assert_eq!(check::seen(server, &shop), before, "a clean restart changed what is seen");
+        server.expect_clean_audit();
+    });
+}

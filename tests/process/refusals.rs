@@ -1,0 +1,117 @@
+//! Starts that must not happen, and what the operator is told.
+
+use crate::support::server::{Server, Setup, purser, run};
+use std::fs;
+
+#[test]
+fn an_unknown_flag_exits_2_and_names_it() {
+    Setup::new().flag("--no-such-flag").refuses().expect(2, &["--no-such-flag"]);
+    let mut command = purser();
+    command.arg("no-such-command");
+    run(command).expect(2, &["no-such-command"]);
+}
+
+#[test]
+fn an_unknown_key_in_the_configuration_exits_2_and_names_its_line() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("purser.toml");
+    fs::write(&file, "# a comment\n\nno_such_key = 1\n").expect("a file");
+    let ended = Setup::new().flag("--config").flag(&file.to_string_lossy()).refuses();
+    ended.expect(2, &["no_such_key"]);
+    assert!(ended.stderr.contains("purser.toml"), "{ended:?}");
+    let names_the_line = ended.stderr.contains("line 3") || ended.stderr.contains("purser.toml:3");
+    assert!(names_the_line, "the line to mend is the third: {ended:?}");
+}
+
+#[test]
+fn a_configuration_that_is_no_toml_or_does_not_exist_exits_2() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("purser.toml");
+    let path = file.to_string_lossy().into_owned();
+    let start = || Setup::new().flag("--config").flag(&path).refuses();
+    start().expect(2, &["purser.toml"]);
+    fs::write(&file, "[[[").expect("a file");
+    let ended = start();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("purser.toml"), "{ended:?}");
+}
+
+#[test]
+fn an_unknown_setting_in_the_environment_exits_2_and_names_it() {
+    let ended = Setup::new().env("PURSER__NO_SUCH_SECTION__KEY", "1").refuses();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.to_lowercase().contains("no_such_section"), "{ended:?}");
+}
+
+#[test]
+fn an_address_that_is_none_exits_2() {
+    let ended = Setup::new().listen("nowhere").refuses();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    ended.expect_line(&["nowhere"]);
+}
+
+#[test]
+fn a_second_server_on_the_same_data_directory_exits_3_and_says_who_holds_it() {
+    let server = Server::start();
+    let ended = Setup::new().data_dir(server.data_dir()).refuses();
+    ended.expect(3, &[&server.pid().to_string()]);
+    let buyer = server.buyer(10);
+    let item = server.admin().item("Lamp", 10, 1);
+    buyer.buy(item, 1).expect(201);
+    server.expect_clean_audit();
+}
+
+#[test]
+fn a_paused_server_still_holds_its_data_directory() {
+    let server = Server::start();
+    let buyer = server.buyer(10);
+    let item = server.admin().item("Lamp", 10, 1);
+    server.signal("STOP");
+    let ended = Setup::new().data_dir(server.data_dir()).refuses();
+    server.signal("CONT");
+    ended.expect(3, &[&server.pid().to_string()]);
+    buyer.buy(item, 1).expect(201);
+    server.expect_clean_audit();
+}
+
+#[test]
+fn the_data_directory_of_a_killed_server_is_free() {
+    let mut server = Server::start();
+    server.kill9();
+    let next = Setup::new().data_dir(server.data_dir()).start();
+    next.expect_clean_audit();
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_in_one_clear_line() {
+    let server = Server::start();
+    let address = server.address().to_string();
+    let ended = Setup::new().listen(&address).refuses();
+    assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+    ended.expect_line(&[&address]);
+    assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_told_in_one_clear_line() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("a-file");
+    fs::write(&file, "not a directory").expect("a file");
+    // Permissions do not stop a test that runs as root; a file in the way stops everyone.
+    for path in [file.clone(), file.join("below")] {
+        let ended = Setup::new().data_dir(&path).refuses();
+        assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+        ended.expect_line(&["a-file"]);
+        assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_command_without_its_server_fails_and_says_so() {
+    let mut command = purser();
+    // Port 1 is reserved and nothing listens there.
+    command.args(["audit", "--url", "http://127.0.0.1:1"]).env("PURSER_TOKEN", "none");
+    let ended = run(command);
+    assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+    ended.expect_line(&["127.0.0.1:1"]);
+}

@@ -1,0 +1,65 @@
+//! How a server ends when it is asked to.
+
+use crate::support::server::{Server, purser, run};
+
+#[test]
+fn a_server_that_is_asked_to_end_exits_0_and_finds_everything_again() {
+    let mut server = Server::start();
+    let (admin, buyer) = (server.admin(), server.buyer(100));
+    let item = admin.item("Lamp", 10, 5);
+    buyer.buy(item, 2).expect(201);
+    for _ in 0..3 {
+        assert_eq!(server.sigterm(), Some(0));
+        server.restart();
+        assert_eq!((server.stock(item), buyer.balance()), (3, 80));
+        server.expect_clean_audit();
+    }
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_a_stopping_server() {
+    let mut server = Server::start();
+    let idle = server.connect();
+    let mut half = server.connect();
+    half.write(b"GET /api/v1/items HTTP/1.1\r\nHost: sh").expect("the server reads");
+    assert_eq!(server.sigterm(), Some(0));
+    drop((idle, half));
+}
+
+#[test]
+fn a_stopped_data_directory_passes_its_audit_and_its_journal_verifies() {
+    let mut server = Server::start();
+    let (admin, buyer) = (server.admin(), server.buyer(100));
+    buyer.buy(admin.item("Lamp", 10, 5), 2).expect(201);
+    assert_eq!(server.cli(&["audit"]).code, Some(0));
+    let offline = |server: &Server, arguments: &[&str]| {
+        let mut command = purser();
+        command.args(arguments).arg("--data-dir").arg(server.data_dir());
+        run(command)
+    };
+    assert_eq!(server.sigterm(), Some(0));
+    for arguments in [&["audit"][..], &["journal", "verify"]] {
+        let ended = offline(&server, arguments);
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+    }
+    server.restart();
+    server.kill9();
+    let verified = offline(&server, &["journal", "verify"]);
+    assert_eq!(verified.code, Some(0), "after a crash: {verified:?}");
+}
+
+#[test]
+fn commands_speak_json_to_machines() {
+    let server = Server::start();
+    server.buyer(100);
+    let audit = server.cli(&["audit", "--json"]);
+    assert_eq!(audit.code, Some(0), "{audit:?}");
+    let printed: serde_json::Value = serde_json::from_str(&audit.stdout).expect("one JSON document");
+    assert_eq!(printed["ok"], true, "{printed}");
+    let mut command = purser();
+    command.arg("openapi");
+    let document = run(command);
+    assert_eq!(document.code, Some(0), "{}", document.stderr);
+    let printed: serde_json::Value = serde_json::from_str(&document.stdout).expect("one JSON document");
+    assert!(printed["paths"].is_object());
+}

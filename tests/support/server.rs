@@ -1,0 +1,332 @@
+//! A real `purser` process under test: started, watched, killed, restarted and cleaned up.
+
+use super::http::{Http, Target};
+use super::store::Store;
+use super::{PATIENCE, eventually};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+/// Lines of a child's output that a failing test shows.
+const KEPT_LINES: usize = 200;
+
+/// How a server is to be started.
+pub struct Setup {
+    store: Store,
+    data_dir: Option<PathBuf>,
+    env: Vec<(String, String)>,
+    flags: Vec<String>,
+    listen: String,
+}
+
+impl Setup {
+    pub fn new() -> Self {
+        let listen = "127.0.0.1:0".to_owned();
+        Self { store: Store::embedded(), data_dir: None, env: Vec::new(), flags: Vec::new(), listen }
+    }
+
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Uses this directory instead of a temporary one of its own.
+    pub fn data_dir(mut self, path: &Path) -> Self {
+        self.data_dir = Some(path.to_owned());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listen = address.into();
+        self
+    }
+
+    /// Starts the server and waits until it serves.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let process = Process::spawn(self.command(dir.path()));
+        let address = process.wait_until_listening();
+        let target = Arc::new(Target::new(address));
+        let http = Arc::new(Http::new(target.clone()));
+        Server { process: Some(process), setup: self, dir, target, http }
+    }
+
+    /// Starts a server that must refuse to serve, and says how it ended.
+    #[track_caller]
+    pub fn refuses(self) -> Ended {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Process::spawn(self.command(dir.path())).wait()
+    }
+
+    fn command(&self, own_dir: &Path) -> Command {
+        let mut command = purser();
+        let data_dir = self.data_dir.as_deref().unwrap_or(own_dir);
+        command.arg("serve").args(["--listen", &self.listen]).arg("--data-dir").arg(data_dir);
+        if let Some(url) = &self.store.url {
+            command.args(["--database-url", url]);
+        }
+        command.args(&self.flags).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// The binary under test, with none of the surrounding environment's settings.
+pub fn purser() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PURSER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs a command of the binary to its end.
+#[track_caller]
+pub fn run(command: Command) -> Ended {
+    Process::spawn(command).wait()
+}
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    /// `None`: by a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The process ended with this code, and one line of its error output says all of these words.
+    #[track_caller]
+    pub fn expect(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self.expect_line(words);
+    }
+
+    #[track_caller]
+    pub fn expect_line(&self, words: &[&str]) {
+        let says = |line: &str| words.iter().all(|word| line.contains(word));
+        assert!(self.stderr.lines().any(says), "no line of stderr says {words:?}: {self:?}");
+    }
+}
+
+/// A running server with its data directory.
+pub struct Server {
+    process: Option<Process>,
+    setup: Setup,
+    dir: TempDir,
+    target: Arc<Target>,
+    pub http: Arc<Http>,
+}
+
+impl Server {
+    #[track_caller]
+    pub fn start() -> Self {
+        Setup::new().start()
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.setup.data_dir.as_deref().unwrap_or(self.dir.path())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.target.get()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").child.id()
+    }
+
+    /// Everything that the running process printed so far.
+    pub fn output(&self) -> String {
+        self.process.as_ref().map(Process::output).unwrap_or_default()
+    }
+
+    /// What the first start left in a file of the data directory, trimmed.
+    #[track_caller]
+    pub fn file(&self, name: &str) -> String {
+        let path = self.data_dir().join(name);
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        text.trim().to_owned()
+    }
+
+    /// Ends the process with SIGKILL, in the middle of whatever it does.
+    pub fn kill9(&mut self) {
+        let mut process = self.process.take().expect("the server runs");
+        process.child.kill().expect("the process can be killed");
+        process.child.wait().expect("the process can be waited for");
+    }
+
+    /// Asks the process to end; it must do so by itself. Its exit code.
+    #[track_caller]
+    pub fn sigterm(&mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.process.take().expect("the server runs").wait().code
+    }
+
+    /// Sends a signal ("TERM", "STOP", …) and does not wait.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
+    }
+
+    /// Starts the server again on the same data directory and store; what ran before must have ended.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        assert!(self.process.is_none(), "the server still runs");
+        let process = Process::spawn(self.setup.command(self.dir.path()));
+        self.target.set(process.wait_until_listening());
+        self.process = Some(process);
+    }
+
+    /// Starts the server again and kills it as soon as it says anything, be it in the middle of its recovery.
+    #[track_caller]
+    pub fn restart_and_kill9(&mut self) {
+        assert!(self.process.is_none(), "the server still runs");
+        let mut process = Process::spawn(self.setup.command(self.dir.path()));
+        eventually("the server says something", || {
+            let ended = process.child.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "the server ended:\n{}", process.output());
+            (!process.output().is_empty()).then_some(())
+        });
+    }
+
+    /// Starts the server again where it must refuse.
+    #[track_caller]
+    pub fn restart_refused(&mut self) -> Ended {
+        assert!(self.process.is_none(), "the server still runs");
+        Process::spawn(self.setup.command(self.dir.path())).wait()
+    }
+
+    /// A command of the binary that talks to this server as its administrator.
+    #[track_caller]
+    pub fn cli(&self, arguments: &[&str]) -> Ended {
+        let mut command = purser();
+        command.args(arguments).args(["--url", &format!("http://{}", self.address())]);
+        command.env("PURSER_TOKEN", self.file("admin-token"));
+        run(command)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(process) = &self.process
+        {
+            eprintln!("--- the server's output ---\n{}---", process.output());
+        }
+    }
+}
+
+type Lines = Arc<Mutex<VecDeque<String>>>;
+
+/// A child process whose output is kept as it comes.
+struct Process {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+    said: Mutex<Receiver<String>>,
+}
+
+impl Process {
+    #[track_caller]
+    fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary can be started");
+        let (sender, said) = channel();
+        let stdout = keep(child.stdout.take().expect("piped"), Some(sender));
+        let stderr = keep(child.stderr.take().expect("piped"), None);
+        Self { child, stdout, stderr, said: Mutex::new(said) }
+    }
+
+    #[track_caller]
+    fn wait_until_listening(&self) -> SocketAddr {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        let said = self.said.lock().expect("nobody else listens");
+        loop {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            match said.recv_timeout(left) {
+                Ok(line) => {
+                    if let Some((_, address)) = line.split_once("listening on http://") {
+                        return address.trim().parse().expect("the server prints its socket address");
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("the server does not listen:\n{}", self.output()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    eventually("the last words are read", || {
+                        (Arc::strong_count(&self.stderr) == 1).then_some(())
+                    });
+                    panic!("the server ended:\n{}", self.output())
+                }
+            }
+        }
+    }
+
+    fn output(&self) -> String {
+        format!("{}{}", kept(&self.stdout), kept(&self.stderr))
+    }
+
+    #[track_caller]
+    fn wait(mut self) -> Ended {
+        let exited = |child: &mut Child| -> Option<ExitStatus> { child.try_wait().expect("a child of ours") };
+        let status = eventually("the process ends by itself", || exited(&mut self.child));
+        // The pipes end with the process; once their readers are gone everything has been kept.
+        eventually("the output is read", || {
+            (Arc::strong_count(&self.stdout) == 1 && Arc::strong_count(&self.stderr) == 1).then_some(())
+        });
+        Ended { code: status.code(), stdout: kept(&self.stdout), stderr: kept(&self.stderr) }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Keeps the last lines of a pipe, passing each on if someone listens.
+fn keep(pipe: impl Read + Send + 'static, listener: Option<Sender<String>>) -> Lines {
+    let lines = Lines::default();
+    let ours = lines.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n') {
+            let Ok(line) = line else { break };
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if let Some(listener) = &listener {
+                // Nobody listens any more once the server is up.
+                let _ = listener.send(line.clone());
+            }
+            let mut kept = ours.lock().expect("no reader of the output panics");
+            if kept.len() == KEPT_LINES {
+                kept.pop_front();
+            }
+            kept.push_back(line);
+        }
+    });
+    lines
+}
+
+fn kept(lines: &Lines) -> String {
+    lines.lock().expect("no reader of the output panics").iter().map(|line| format!("{line}\n")).collect()
+}
