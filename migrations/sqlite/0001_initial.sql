@@ -32,7 +32,8 @@ CREATE TABLE products (
     deleted_at  INTEGER
 ) STRICT;
 
--- One row per change of a stock; the version is the product's. Clustered, so that a product's history lies together.
+-- One row per change of a stock; the version is the product's. With a rowid on purpose, here and in entries: rows are appended,
+-- and only the narrow index is spread out. Clustered by their keys, a batch would rewrite a wide page for nearly every row.
 CREATE TABLE movements (
     product_id  INTEGER NOT NULL,
     version     INTEGER NOT NULL CHECK (version >= 1),
@@ -44,7 +45,7 @@ CREATE TABLE movements (
     reason      TEXT,
     created_at  INTEGER NOT NULL,
     PRIMARY KEY (product_id, version)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- email_key is the email in lower case, the form in which it is unique (see names).
 CREATE TABLE users (
@@ -78,7 +79,7 @@ CREATE TABLE entries (
     description   TEXT,
     created_at    INTEGER NOT NULL,
     PRIMARY KEY (user_id, version)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- created_seq is the row's place: appended in journal order, lists page by it, and the index on user_id carries it.
 CREATE TABLE orders (

@@ -85,7 +85,7 @@ async fn a_deposed_writer_is_fenced_everywhere(deposed: Fixture) {
 }
 
 async fn a_batch_that_does_not_start_at_the_watermark_moves_nothing(store: Fixture) {
-    let story = Story::small();
+    let story = Story::full();
     let lease = store.acquired().await;
     store.write(lease, &story.records[..2], 2).await;
     let before = store.tables().await;
