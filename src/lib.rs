@@ -2,6 +2,7 @@
 pub mod clock;
 pub mod domain;
 pub mod engine;
+pub mod http;
 pub mod journal;
 pub mod owners;
 pub mod store;
