@@ -1,0 +1,208 @@
+//! The application: its routes, once for serving and once for the OpenAPI document, and what each worker keeps.
+
+use super::meters::Meters;
+use super::observe::Observe;
+use super::problem::Problem;
+use super::routes::Routes;
+use super::throttle::Throttle;
+use super::token_cache::TokenCache;
+use super::tokens::{Access, Tokens};
+use super::{HttpOptions, auth, balances, items, operations, orders, purchases, returns, stock, users};
+use crate::domain::Timestamp;
+use crate::engine::Engine;
+use actix_web::body::BoxBody;
+use actix_web::dev::{Payload, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::{App, Error, FromRequest, HttpRequest, HttpResponse, web};
+use futures_util::future::{Ready, ready};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_actix_web::{AppExt, scope};
+
+/// What all workers share.
+pub struct Shared {
+    pub engine: Engine,
+    pub options: HttpOptions,
+    pub metrics: PrometheusHandle,
+    pub tokens: Tokens,
+    pub by_account: Throttle,
+    pub by_address: Throttle,
+    pub routes: Arc<Routes>,
+    /// The OpenAPI document, written once.
+    pub document: String,
+}
+
+impl Shared {
+    pub fn new(engine: Engine, options: HttpOptions, metrics: PrometheusHandle) -> Self {
+        let document = document();
+        Self {
+            tokens: Tokens::new(&options.secret, options.access_token_seconds),
+            by_account: Throttle::new(options.login_attempts_per_minute),
+            by_address: Throttle::new(options.login_attempts_per_minute_per_address),
+            routes: Arc::new(Routes::of(&document)),
+            document: document.to_json().unwrap_or_default(),
+            engine,
+            options,
+            metrics,
+        }
+    }
+}
+
+/// What one worker has: the shared part, and what is faster to have alone.
+pub struct Worker {
+    shared: Arc<Shared>,
+    cache: RefCell<TokenCache>,
+    meters: RefCell<Meters>,
+}
+
+impl Worker {
+    pub fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+    pub fn options(&self) -> &HttpOptions {
+        &self.shared.options
+    }
+    pub fn routes(&self) -> &Routes {
+        &self.shared.routes
+    }
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+    pub fn now(&self) -> Timestamp {
+        self.shared.options.clock.now()
+    }
+
+    /// Checks an access token, except for revocation.
+    pub fn verify(&self, token: &[u8]) -> Result<Access, Problem> {
+        let known = self.cache.borrow().get(token);
+        let access = match known {
+            Some(access) => access,
+            None => {
+                let access = self.shared.tokens.verify(token)?;
+                self.cache.borrow_mut().put(token, access);
+                access
+            }
+        };
+        access.check_time(self.now()).map(|()| access)
+    }
+
+    pub fn count_request(&self, route: Option<usize>, status: u16, took: Duration) {
+        self.meters.borrow_mut().request(route, status, took);
+    }
+
+    pub fn count_purchase(&self, result: &'static str, took: Duration) {
+        self.meters.borrow_mut().purchase(result, took);
+    }
+}
+
+/// The worker that serves a request.
+#[derive(Clone)]
+pub struct Web(Rc<Worker>);
+
+impl Web {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let meters = RefCell::new(Meters::new(shared.routes.clone()));
+        Self(Rc::new(Worker { shared, cache: RefCell::new(TokenCache::new()), meters }))
+    }
+
+    pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        request.app_data::<Self>().cloned().ok_or_else(Problem::internal)
+    }
+}
+
+impl Deref for Web {
+    type Target = Worker;
+    fn deref(&self) -> &Worker {
+        &self.0
+    }
+}
+
+impl FromRequest for Web {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Purser",
+        description = "Sells contended things exactly once. Amounts are integers in minor units; failures are \
+                       application/problem+json (RFC 9457)."
+    ),
+    modifiers(&BearerToken)
+)]
+struct Base;
+
+struct BearerToken;
+
+impl utoipa::Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// The router tries these in order, so what is asked most comes first.
+fn api(config: &mut ServiceConfig<'_>) {
+    config.service(purchases::purchase);
+    orders::routes(config);
+    items::routes(config);
+    stock::routes(config);
+    balances::routes(config);
+    auth::routes(config);
+    returns::routes(config);
+    users::routes(config);
+    operations::api_routes(config);
+}
+
+/// The application for one worker.
+pub fn build(
+    worker: Web,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(worker.clone())
+        .into_utoipa_app()
+        .service(scope::scope("/api/v1").configure(api))
+        .configure(operations::routes)
+        .into_app()
+        .service(operations::swagger_ui())
+        .default_service(web::to(elsewhere))
+        .wrap(Observe(worker))
+}
+
+/// Nothing is at this address, or not with this method.
+async fn elsewhere(web: Web, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    match web.routes().allowed(request.path()) {
+        Some(methods) => Err(Problem::method_not_allowed(&methods)),
+        None => Err(Problem::not_found("nothing is at this address")),
+    }
+}
+
+/// The OpenAPI document of all handlers.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_, document) = App::new()
+        .into_utoipa_app()
+        .openapi(Base::openapi())
+        .service(scope::scope("/api/v1").configure(api))
+        .configure(operations::routes)
+        .split_for_parts();
+    document
+}

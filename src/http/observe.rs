@@ -1,0 +1,166 @@
+//! The outermost layer: gives every request an id, catches panics, writes every failure out as problem+json, counts,
+//! and logs.
+
+use super::app::{Web, Worker};
+use super::headers::REQUEST_ID;
+use super::problem::Problem;
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::Error;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Ready, ready};
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+use tracing::{Instrument, Level, debug, debug_span, error, info};
+use uuid::Uuid;
+
+pub struct Observe(pub Web);
+
+impl<S> Transform<S, ServiceRequest> for Observe
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+    S::Future: 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Transform = Observed<S>;
+    type InitError = ();
+    type Future = Ready<Result<Observed<S>, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(Observed { inner, web: self.0.clone() }))
+    }
+}
+
+pub struct Observed<S> {
+    inner: S,
+    web: Web,
+}
+
+impl<S> Service<ServiceRequest> for Observed<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+    S::Future: 'static,
+{
+    type Response = ServiceResponse<BoxBody>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(inner);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let started = Instant::now();
+        let web = self.web.clone();
+        let request_id = request_id(request.headers());
+        let route = web.routes().find(request.path());
+        let method = request.method().clone();
+        let handled = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        Box::pin(async move {
+            let handled = if tracing::enabled!(Level::DEBUG) {
+                let route = web.routes().name(route);
+                let id = request_id.to_str().unwrap_or_default();
+                handled.instrument(debug_span!("request", %method, route, request_id = id)).await
+            } else {
+                handled.await
+            };
+            let answered = match handled {
+                Ok(Ok(response)) => Ok(complete(response, &request_id)),
+                Ok(Err(error)) => {
+                    let problem = Problem::of_status(error.as_response_error().status_code());
+                    Err(problem.identified_by(request_id.clone()))
+                }
+                Err(panic) => Err(of_panic(&*panic, &method).identified_by(request_id.clone())),
+            };
+            let status = match &answered {
+                Ok(response) => response.status(),
+                Err(problem) => actix_web::ResponseError::status_code(problem),
+            };
+            finish(&web, &method, route, status, started.elapsed(), &request_id);
+            answered.map_err(Error::from)
+        })
+    }
+}
+
+/// A client's own id if it is harmless in logs and headers, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let sane = |value: &&HeaderValue| {
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(byte);
+        (1..=128).contains(&value.len()) && value.as_bytes().iter().all(allowed)
+    };
+    if let Some(given) = headers.get(REQUEST_ID).filter(sane) {
+        return given.clone();
+    }
+    let mut buffer = Uuid::encode_buffer();
+    let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}
+
+fn complete(mut response: ServiceResponse<BoxBody>, request_id: &HeaderValue) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        response = as_problem(response, request_id);
+    }
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id.clone());
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+fn as_problem(response: ServiceResponse<BoxBody>, request_id: &HeaderValue) -> ServiceResponse<BoxBody> {
+    let own = response.response().error().and_then(|error| error.as_error::<Problem>());
+    let general;
+    let problem = match own {
+        Some(problem) => problem,
+        None => {
+            general = Problem::of_status(response.status());
+            &general
+        }
+    };
+    let body = problem.body(request_id.to_str().unwrap_or_default());
+    let mut added = HeaderMap::with_capacity(4);
+    problem.write_headers(&mut added);
+    let mut response = response.map_body(|_, _| BoxBody::new(body));
+    for (name, value) in added {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn of_panic(panic: &(dyn Any + Send), method: &Method) -> Problem {
+    let reason = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("not a text");
+    error!(reason, "a request handler panicked");
+    // A read changes nothing; of anything else nobody can say here how far it came.
+    if method.is_safe() { Problem::internal() } else { Problem::internal().of_unknown_outcome() }
+}
+
+fn finish(
+    web: &Worker,
+    method: &Method,
+    route: Option<usize>,
+    status: StatusCode,
+    took: Duration,
+    request_id: &HeaderValue,
+) {
+    web.count_request(route, status.as_u16(), took);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let loud = status.is_server_error() || took >= web.options().slow_request;
+    if !loud && !tracing::enabled!(target: "access", Level::DEBUG) {
+        return;
+    }
+    let (route, id) = (web.routes().name(route), request_id.to_str().unwrap_or_default());
+    let status = status.as_u16();
+    if loud {
+        info!(target: "access", %method, route, status, micros, request_id = id, "answered");
+    } else {
+        debug!(target: "access", %method, route, status, micros, request_id = id, "answered");
+    }
+}

@@ -1,0 +1,326 @@
+//! The one place where "no" gets a status: engine errors, rejections and mistakes at the edge become problem+json
+//! (RFC 9457). Handlers return a [`Problem`]; the outermost middleware writes it out with the request's id.
+
+use super::headers;
+use crate::domain::Rejection;
+use crate::engine::{Busy, EngineError};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Field path → what is wrong with it.
+pub type FieldErrors = BTreeMap<String, Vec<String>>;
+
+/// A reply without success.
+#[derive(Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    /// The operation may have happened after all.
+    unknown: bool,
+    extensions: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Set when there is no middleware left to add it.
+    request_id: Option<HeaderValue>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: String,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    outcome: &'a str,
+    request_id: &'a str,
+    #[serde(flatten)]
+    extensions: &'a Map<String, Value>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            status,
+            code,
+            detail: detail.into(),
+            unknown: false,
+            extensions: Map::new(),
+            headers: Vec::new(),
+            request_id: None,
+        }))
+    }
+
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    pub fn malformed_json(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
+    }
+
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::unauthorized("unauthenticated", detail)
+    }
+
+    pub fn token_expired() -> Self {
+        Self::unauthorized("token_expired", "the access token has expired; refresh it or log in again")
+    }
+
+    pub fn token_revoked() -> Self {
+        Self::unauthorized("token_revoked", "the session was ended; log in again")
+    }
+
+    fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
+        let challenge = match code {
+            "token_expired" | "token_revoked" => r#"Bearer realm="purser", error="invalid_token""#,
+            _ => r#"Bearer realm="purser""#,
+        };
+        let challenge = HeaderValue::from_static(challenge);
+        Self::new(StatusCode::UNAUTHORIZED, code, detail).header(header::WWW_AUTHENTICATE, challenge)
+    }
+
+    pub fn validation(errors: FieldErrors) -> Self {
+        let detail = match errors.len() {
+            1 => "one field is not acceptable".to_owned(),
+            many => format!("{many} fields are not acceptable"),
+        };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail).with("errors", json!(errors))
+    }
+
+    /// A validation problem of one field.
+    pub fn field(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::validation(FieldErrors::from([(path.into(), vec![message.into()])]))
+    }
+
+    pub fn too_large(limit: usize) -> Self {
+        let detail = format!("the body is larger than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+    }
+
+    pub fn unsupported_media_type(detail: &str) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    pub fn request_timeout() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body did not arrive in time")
+    }
+
+    pub fn too_many_requests(retry_after: u64) -> Self {
+        let detail = format!("too many attempts; try again in {retry_after} s");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(retry_after)
+    }
+
+    pub fn method_not_allowed(allow: &str) -> Self {
+        let problem = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("this address understands {allow}"),
+        );
+        match HeaderValue::from_str(allow) {
+            Ok(value) => problem.header(header::ALLOW, value),
+            Err(_) => problem,
+        }
+    }
+
+    pub fn internal() -> Self {
+        let detail = "a defect in the server; the request id finds it in the log";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// For replies that the framework made without a problem of ours.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::not_found("nothing is here"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Self::new(status, "method_not_allowed", "this address does not understand the method")
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(status, "payload_too_large", "the body is too large"),
+            StatusCode::REQUEST_TIMEOUT => Self::request_timeout(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::unsupported_media_type("send application/json"),
+            status if status.is_server_error() => Self::internal(),
+            status => Self::new(status, "bad_request", "the request is not acceptable"),
+        }
+    }
+
+    /// Adds an extension member.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.extensions.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Says that the operation may have happened.
+    pub fn of_unknown_outcome(mut self) -> Self {
+        self.0.unknown = true;
+        self
+    }
+
+    /// Makes the reply complete by itself, for the one place behind which no middleware stands.
+    pub fn identified_by(mut self, request_id: HeaderValue) -> Self {
+        self.0.request_id = Some(request_id);
+        self
+    }
+
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// The JSON document.
+    pub fn body(&self, request_id: &str) -> Vec<u8> {
+        let Parts { status, code, detail, unknown, extensions, .. } = &*self.0;
+        let document = Document {
+            r#type: format!("/problems/{}", code.replace('_', "-")),
+            title: title(code),
+            status: status.as_u16(),
+            code,
+            detail,
+            outcome: if *unknown { "unknown" } else { "not_applied" },
+            request_id,
+            extensions,
+        };
+        serde_json::to_vec(&document).unwrap_or_default()
+    }
+
+    /// The headers that belong to this problem.
+    pub fn write_headers(&self, into: &mut HeaderMap) {
+        into.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in &self.0.headers {
+            into.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// `insufficient_stock` → `Insufficient stock`.
+fn title(code: &str) -> String {
+    let mut title = code.replace('_', " ");
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    title
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.0.code, self.0.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.0.status);
+        if matches!(self.0.status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+            // What is left of the body is not worth waiting for.
+            response.force_close();
+        }
+        let mut response = response.finish();
+        let Some(request_id) = &self.0.request_id else { return response };
+        self.write_headers(response.headers_mut());
+        response.headers_mut().insert(headers::REQUEST_ID, request_id.clone());
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let body = self.body(request_id.to_str().unwrap_or_default());
+        response.set_body(actix_web::body::BoxBody::new(body))
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Rejected { rejection, seq, replayed } => {
+                let mut problem = Self::from(rejection).header(headers::SEQ, HeaderValue::from(seq.get()));
+                if replayed {
+                    problem = problem.header(headers::REPLAYED, HeaderValue::from_static("true"));
+                }
+                problem
+            }
+            EngineError::NotExecuted(busy) => Self::from(busy),
+            EngineError::Unknown => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", error.to_string())
+                    .of_unknown_outcome()
+                    .retry_after(5)
+            }
+            EngineError::Internal => Self::internal(),
+        }
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        let (code, seconds) = match busy {
+            Busy::Overloaded => ("overloaded", 1),
+            Busy::BacklogFull => ("backlog_full", 5),
+            Busy::StorageFull => ("storage_full", 10),
+            Busy::StoreUnavailable => ("store_unavailable", 2),
+            Busy::ShuttingDown => ("shutting_down", 5),
+            Busy::ReadTimeout => ("read_timeout", 1),
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, busy.to_string()).retry_after(seconds)
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let (code, detail) = (rejection.code(), rejection.to_string());
+        let conflict = |detail| Self::new(StatusCode::CONFLICT, code, detail);
+        match rejection {
+            Rejection::NotFound(_) => Self::not_found(detail),
+            // Whoever knows the lines names them; this is the fallback.
+            Rejection::UnknownProduct { .. } => Self::field("items", detail),
+            Rejection::SelfTransfer => Self::field("to_user_id", detail),
+            Rejection::ItemDeleted { product_id } => {
+                Self::new(StatusCode::GONE, code, detail).with("product_id", product_id.get())
+            }
+            Rejection::InsufficientStock { product_id, available, .. } => {
+                conflict(detail).with("available", available).with("product_id", product_id.get())
+            }
+            Rejection::InsufficientBalance { available, .. } => {
+                conflict(detail).with("available", available.minor())
+            }
+            Rejection::PriceChanged { product_id, unit_price } => {
+                conflict(detail).with("product_id", product_id.get()).with("unit_price", unit_price.minor())
+            }
+            Rejection::StockLimit { product_id } => conflict(detail).with("product_id", product_id.get()),
+            // `status` is taken by RFC 9457 for the number, so the state has a name of its own.
+            Rejection::InvalidState { status, .. } => conflict(detail).with("state", status.word()),
+            Rejection::BalanceLimit | Rejection::EmailTaken | Rejection::SkuTaken => conflict(detail),
+            Rejection::VersionConflict { revision } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, code, detail).with("revision", revision)
+            }
+            Rejection::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail),
+            Rejection::InvalidCredentials | Rejection::TokenExpired | Rejection::TokenRevoked => {
+                Self::unauthorized(code, detail)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "problem_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+//! From what was sent to domain types: every problem of a request is collected under its field's path.
+
+use super::problem::{FieldErrors, Problem};
+use crate::domain::money::{AMOUNT_MAX, QUANTITY_MAX};
+use crate::domain::text::{Email, Name, Sku, Text};
+use crate::domain::user::Role;
+use crate::domain::{LIMIT, Money, ProductId, Quantity, UserId};
+
+/// Characters of the shortest and bytes of the longest password.
+const PASSWORD_CHARACTERS_MIN: usize = 8;
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
+
+/// What is wrong with a request so far.
+#[derive(Debug, Default)]
+pub struct Checks {
+    errors: FieldErrors,
+}
+
+impl Checks {
+    pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.errors.entry(path.into()).or_default().push(message.into());
+    }
+
+    /// The parsed value if nothing was wrong with the whole request.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Problem> {
+        match value {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(Problem::validation(self.errors)),
+        }
+    }
+
+    fn take<T>(&mut self, path: &str, parsed: Result<T, String>) -> Option<T> {
+        parsed.map_err(|message| self.add(path, message)).ok()
+    }
+
+    fn within(&mut self, path: &str, value: i64, least: i64, most: i64) -> Option<i64> {
+        if value < least {
+            self.add(path, format!("must be at least {least}"));
+        } else if value > most {
+            self.add(path, format!("must be at most {most}"));
+        } else {
+            return Some(value);
+        }
+        None
+    }
+
+    pub fn quantity(&mut self, path: &str, value: i64) -> Option<Quantity> {
+        let units = self.within(path, value, 1, i64::from(QUANTITY_MAX))?;
+        Quantity::new(u32::try_from(units).ok()?)
+    }
+
+    /// A price or a total: may be 0.
+    pub fn money(&mut self, path: &str, value: i64) -> Option<Money> {
+        self.within(path, value, 0, LIMIT).and_then(Money::new)
+    }
+
+    /// A credit, a debit or a transfer.
+    pub fn amount(&mut self, path: &str, value: i64) -> Option<Money> {
+        self.within(path, value, 1, AMOUNT_MAX).and_then(Money::new)
+    }
+
+    pub fn stock(&mut self, path: &str, value: i64) -> Option<i64> {
+        self.within(path, value, 0, LIMIT)
+    }
+
+    /// A change of stock, up or down.
+    pub fn delta(&mut self, path: &str, value: i64) -> Option<i64> {
+        if value == 0 {
+            self.add(path, "must not be 0");
+            return None;
+        }
+        self.within(path, value, -LIMIT, LIMIT)
+    }
+
+    fn id(&mut self, path: &str, value: i64) -> Option<u64> {
+        self.within(path, value, 1, LIMIT)?.try_into().ok()
+    }
+
+    pub fn product_id(&mut self, path: &str, value: i64) -> Option<ProductId> {
+        self.id(path, value).map(ProductId::new)
+    }
+
+    pub fn user_id(&mut self, path: &str, value: i64) -> Option<UserId> {
+        self.id(path, value).map(UserId::new)
+    }
+
+    pub fn name(&mut self, path: &str, text: &str) -> Option<Name> {
+        self.take(path, Name::parse(text))
+    }
+
+    pub fn sku(&mut self, path: &str, text: &str) -> Option<Sku> {
+        self.take(path, Sku::parse(text))
+    }
+
+    pub fn text(&mut self, path: &str, text: &str) -> Option<Text> {
+        self.take(path, Text::parse(text))
+    }
+
+    pub fn email(&mut self, path: &str, text: &str) -> Option<Email> {
+        self.take(path, Email::parse(text))
+    }
+
+    pub fn role(&mut self, path: &str, word: &str) -> Option<Role> {
+        self.take(path, Role::from_word(word).ok_or_else(|| "must be user or admin".to_owned()))
+    }
+
+    /// A password to be set.
+    pub fn password(&mut self, path: &str, text: String) -> Option<String> {
+        if text.contains('\0') {
+            self.add(path, "must not contain U+0000");
+        } else if text.chars().count() < PASSWORD_CHARACTERS_MIN {
+            self.add(path, format!("must be at least {PASSWORD_CHARACTERS_MIN} characters"));
+        } else if text.len() > PASSWORD_BYTES_MAX {
+            self.add(path, format!("must be at most {PASSWORD_BYTES_MAX} bytes"));
+        } else {
+            return Some(text);
+        }
+        None
+    }
+
+    /// An optional field: `None` when something is wrong with it, `Some(None)` when it is not there.
+    pub fn optional<T, V>(
+        &mut self,
+        value: Option<V>,
+        check: impl FnOnce(&mut Self, V) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match value {
+            None => Some(None),
+            Some(value) => check(self, value).map(Some),
+        }
+    }
+}
+
+/// `items.3.quantity`, made only when it is needed for a message.
+pub fn line_path(index: usize, field: &str) -> String {
+    format!("items.{index}.{field}")
+}
