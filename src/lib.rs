@@ -1,4 +1,12 @@
-//! Purser sells contended things exactly once.
+//! Purser sells contended things exactly once: an actor-based concurrency engine and HTTP server.
+//!
+//! Every product's stock and every user's balance is owned by one actor that serialises all its mutations through its
+//! mailbox; changes go to a journal, are acknowledged once durable, and are written behind to a store. Rust programs embed
+//! it through [`Engine`]; `examples/embedded.rs` is a tour.
+//!
+//! Dependencies point down this list only (`tests/tidy.rs`): `cli`, `http` → [`engine`] → [`owners`] → [`store`] →
+//! [`journal`] → [`domain`]; [`config`], [`telemetry`] and [`clock`] are leaves.
+
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -9,3 +17,5 @@ pub mod journal;
 pub mod owners;
 pub mod store;
 pub mod telemetry;
+
+pub use engine::Engine;

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Less time per allocation than the system's: a purchase makes some dozens.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     purser::cli::run()
 }

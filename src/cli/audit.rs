@@ -1,10 +1,12 @@
-//! `purser audit` of a running server. A stopped one is audited by the engine itself.
+//! `purser audit`, of a running server over HTTP or of a stopped one in its directory.
 
 use super::api;
-use super::args::{AuditArgs, ServerArgs};
+use super::engine_options::engine_options;
+use super::args::{AuditArgs, ServeArgs, ServerArgs};
 use super::failure::{Exit, Failure};
-use super::report::{checks_text, emit, print_json, verdict};
+use super::report::{Audit, Check, checks_text, emit, print_json, verdict};
 use super::server::running;
+use crate::engine::offline;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
@@ -22,11 +24,27 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
         config: args.config.clone(),
         json: args.json,
     })?;
-    let audit = api::audit(&url, &token)?;
+    Ok(show(args, &api::audit(&url, &token)?))
+}
+
+/// Audits the directory and the store of a server that does not run.
+pub fn run_offline(args: &AuditArgs) -> Result<Exit, Failure> {
+    let settings = ServeArgs {
+        config: args.config.clone(),
+        listen: None,
+        data_dir: args.data_dir.clone(),
+        database_url: args.database_url.clone(),
+    };
+    let checks = offline::audit(&engine_options(&super::settings(&settings)?.config))?;
+    let checks: Vec<_> = checks.into_iter().map(|check| Check::new(&check.name, check.ok, check.detail)).collect();
+    Ok(show(args, &Audit { ok: checks.iter().all(|check| check.ok), checks }))
+}
+
+fn show(args: &AuditArgs, audit: &Audit) -> Exit {
     if args.json {
-        print_json(&audit);
+        print_json(audit);
     } else {
         emit(&format!("{}{}", checks_text("audit", &audit.checks), verdict(audit.ok)));
     }
-    Ok(Exit::from_check(audit.ok))
+    Exit::from_check(audit.ok)
 }

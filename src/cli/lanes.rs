@@ -110,12 +110,13 @@ pub fn interruption() -> Arc<AtomicBool> {
 
 /// A progress bar on stderr; invisible when that is no terminal.
 pub fn progress(what: &'static str, length: usize) -> ProgressBar {
+    ProgressBar::new(length as u64).with_message(what).with_style(bar_style())
+}
+
+/// How every bar looks.
+pub fn bar_style() -> ProgressStyle {
     let template = "{msg:<22} {bar:32} {human_pos}/{human_len} {per_sec} {eta}";
-    let bar = ProgressBar::new(length as u64).with_message(what);
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// A spinner for work without a known end.

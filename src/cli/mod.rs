@@ -1,18 +1,22 @@
 //! The command line: one file per verb. [`run`] is the whole process; a verb answers with an [`Exit`] or a
 //! [`Failure`], whose one line goes to stderr.
 
+mod admin;
 mod api;
 mod args;
 mod audit;
 mod client;
 mod config_print;
+mod engine_options;
 mod failure;
 mod gauges;
+mod journal;
 mod lanes;
 mod openapi;
 mod problem;
 mod replay;
 mod report;
+mod serve;
 mod server;
 mod stress;
 mod sync_stock;
@@ -42,14 +46,14 @@ fn dispatch(verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Stress(args) => stress::run(&args),
         Verb::Replay(args) => replay::run(&args),
-        Verb::Audit(args) if args.is_offline() => without_engine("audit of a stopped server"),
+        Verb::Audit(args) if args.is_offline() => audit::run_offline(&args),
         Verb::Audit(args) => audit::run(&args),
         Verb::SyncStock(args) => sync_stock::run(&args),
         Verb::User(verb) => user::run(verb),
         Verb::Config(ConfigVerb::Print { settings, json }) => config_print::run(&settings, json),
-        Verb::Serve(_) => without_engine("serve"),
-        Verb::Journal(_) => without_engine("journal"),
-        Verb::Openapi => openapi::run("{}"),
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Journal(verb) => journal::run(verb),
+        Verb::Openapi => openapi::run(&crate::http::openapi_json()),
     }
 }
 
@@ -58,8 +62,4 @@ pub fn settings(args: &ServeArgs) -> Result<Effective, Failure> {
     let environment = std::env::vars_os().collect();
     let sources = Sources { file: args.config.clone(), environment, flags: args.flags() };
     Ok(config::load(&sources)?)
-}
-
-fn without_engine(what: &str) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Refused, format!("{what} needs the engine, which this build does not contain")))
 }

@@ -8,6 +8,7 @@ pub mod call;
 pub mod error;
 mod items;
 mod money;
+pub mod offline;
 mod operate;
 pub mod options;
 mod orders;
@@ -33,6 +34,7 @@ use crate::domain::order::Order;
 use crate::domain::outcome::{Movement, NewUser, PostedEntry};
 use crate::domain::product::{Product, ProductView};
 use crate::domain::session::Session;
+use crate::domain::text::Email;
 use crate::domain::{FamilyId, Operation, OrderId, ProductId, Seq, UserId};
 use crate::journal::{HaltReason, disk::Disk};
 use crate::owners::admission::Admission;
@@ -401,6 +403,14 @@ impl Engine {
     /// The secret that tokens are signed with: configured, or made in the data directory.
     pub fn secret(&self) -> &[u8] {
         &self.inner.secret
+    }
+
+    /// The user with this email address.
+    ///
+    /// # Errors
+    /// When the store has to be asked and cannot be.
+    pub async fn user_by_email(&self, email: &Email) -> Result<Option<NewUser>, EngineError> {
+        Ok(self.inner.user_by_email(email).await?.as_ref().map(users::new_user))
     }
 
     /// Returns when the engine halts; then the process should exit with code 4.

@@ -148,7 +148,7 @@ impl Inner {
         Ok(LoggedIn { user: new_user(&user), session: session.await.ok(), seq: reply.seq })
     }
 
-    async fn user_by_email(&self, email: &Email) -> Result<Option<BalanceView>, EngineError> {
+    pub(super) async fn user_by_email(&self, email: &Email) -> Result<Option<BalanceView>, EngineError> {
         let name = email_name(email);
         let owner = directory(self, name.shard()).await?;
         let holder = loop {

@@ -1,0 +1,86 @@
+//! The settings in force as what the engine and the HTTP edge want to be told.
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::engine::{EngineOptions, StoreChoice};
+use crate::http::HttpOptions;
+use crate::journal::JournalOptions;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the engine is started with.
+pub fn engine_options(config: &Config) -> EngineOptions {
+    let store = match config.store.database_url.as_str() {
+        "" => StoreChoice::Embedded,
+        url => StoreChoice::Postgres {
+            url: url.to_owned(),
+            readers: config.store.reader_connections,
+            connect_timeout: Duration::from_secs(config.store.connect_timeout_seconds),
+        },
+    };
+    let secret = &config.auth.secret;
+    EngineOptions {
+        data_dir: config.data.dir.clone(),
+        store,
+        journal: JournalOptions {
+            segment_bytes: config.journal.segment_bytes,
+            keep_segments: config.journal.keep_segments,
+        },
+        secret: (!secret.is_empty()).then(|| secret.as_bytes().to_vec()),
+        // HTTP workers lend theirs; this one carries what is needed before they are up.
+        arbiters: 1,
+        operations_max: config.admission.operations_max,
+        operations_per_owner_max: narrow(config.admission.operations_per_owner_max as u64),
+        residents_max: config.owners.residents_max,
+        idle_seconds: narrow(config.owners.idle_seconds),
+        sweep_seconds: narrow(config.owners.sweep_seconds),
+        batch_records_max: config.write_behind.batch_records_max,
+        backlog_records_max: config.write_behind.backlog_records_max,
+        backlog_bytes_max: config.write_behind.backlog_bytes_max,
+        read_timeout: Duration::from_millis(config.admission.read_timeout_ms),
+        shutdown_flush: Duration::from_secs(config.write_behind.shutdown_flush_seconds),
+        key_retention_seconds: signed(config.idempotency.retention_hours).saturating_mul(3_600),
+        keys_per_caller_max: config.idempotency.keys_per_caller_max,
+        session_seconds: signed(config.auth.refresh_token_days).saturating_mul(86_400),
+        access_token_seconds: signed(config.auth.access_token_seconds),
+        password_concurrency: config.auth.password_hash_concurrency,
+        password_queue: config.auth.password_hash_queue,
+    }
+}
+
+/// What the HTTP edge is started with. `secret` is the engine's.
+pub fn http_options(config: &Config, secret: &[u8]) -> HttpOptions {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let defaults = HttpOptions::new(token_secret(secret), clock);
+    let workers = if config.server.workers == 0 { defaults.workers } else { config.server.workers };
+    HttpOptions {
+        workers,
+        max_connections: config.server.max_connections.saturating_mul(workers),
+        backlog: config.server.backlog,
+        client_timeout: Duration::from_millis(config.server.client_timeout_ms),
+        body_timeout: Duration::from_millis(config.server.body_timeout_ms),
+        keep_alive: Duration::from_secs(config.server.keep_alive_seconds),
+        stop_timeout: Duration::from_secs(config.server.shutdown_seconds),
+        order_shards: config.orders.shards,
+        currency: config.money.currency.clone(),
+        access_token_seconds: signed(config.auth.access_token_seconds),
+        login_attempts_per_minute: config.auth.login_attempts_per_minute,
+        ..defaults
+    }
+}
+
+/// Tokens are signed with a digest of the secret, whatever its length.
+pub fn token_secret(secret: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret);
+    let mut key = [0; 32];
+    key.copy_from_slice(digest.as_ref());
+    key
+}
+
+fn narrow(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
