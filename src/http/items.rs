@@ -44,7 +44,13 @@ impl Input for NewItemDto {
         let description = checks.optional(self.description, |checks, text| checks.text("description", &text));
         let price = checks.money("price", self.price);
         let stock = checks.stock("stock", self.stock);
-        Some(NewItemRequest { sku: sku?, name: name?, description: description?, price: price?, stock: stock? })
+        Some(NewItemRequest {
+            sku: sku?,
+            name: name?,
+            description: description?,
+            price: price?,
+            stock: stock?,
+        })
     }
 }
 
@@ -68,9 +74,8 @@ impl Input for ChangeItemDto {
     type Domain = Change;
 
     fn parse(self, checks: &mut Checks) -> Option<Change> {
-        let sku = checks.optional(self.sku, |checks, sku| {
-            checks.optional(sku, |checks, sku| checks.sku("sku", &sku))
-        });
+        let sku = checks
+            .optional(self.sku, |checks, sku| checks.optional(sku, |checks, sku| checks.sku("sku", &sku)));
         let name = checks.optional(self.name, |checks, name| checks.name("name", &name));
         let description = checks.optional(self.description, |checks, text| {
             checks.optional(text, |checks, text| checks.text("description", &text))

@@ -63,7 +63,9 @@ async fn ready(web: Web) -> Answer {
 #[get("/metrics")]
 async fn metrics(web: Web) -> HttpResponse {
     web.engine().refresh_metrics();
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(web.shared().metrics.render())
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(web.shared().metrics.render())
 }
 
 /// This API as OpenAPI.
@@ -81,8 +83,8 @@ async fn owners(web: Web, _admin: Admin, query: Query) -> Answer {
     let kind = query.text("kind")?;
     let limit = usize::try_from(query.limit()?).unwrap_or_default();
     let states = web.engine().owners(kind.as_deref(), limit).await;
-    let states = states
-        .ok_or_else(|| Problem::bad_request("kind must be product, balance, session or directory"))?;
+    let states =
+        states.ok_or_else(|| Problem::bad_request("kind must be product, balance, session or directory"))?;
     reply::json(StatusCode::OK, &json!({ "data": states, "next_cursor": null }))
 }
 

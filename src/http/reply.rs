@@ -100,8 +100,11 @@ pub fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S:
     let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(serde::ser::Error::custom)?;
     let mut buffer = [0; 40];
     let mut rest = &mut buffer[..];
-    let length = at.format_into(&mut rest, &Rfc3339).map_err(serde::ser::Error::custom)?;
-    let text = buffer.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+    at.format_into(&mut rest, &Rfc3339).map_err(serde::ser::Error::custom)?;
+    // Not the returned count: it leaves out parts of the fraction.
+    let left = rest.len();
+    let written = buffer.len() - left;
+    let text = buffer.get(..written).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
     serializer.serialize_str(text)
 }
 
