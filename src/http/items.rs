@@ -6,7 +6,7 @@ use super::extract::{Admin, MinSeq, PathId, Terms, Visitor};
 use super::headers;
 use super::problem::Problem;
 use super::query::Query;
-use super::reply::{self, Answer, rfc3339, rfc3339_option};
+use super::reply::{self, Answer, Rows, rfc3339, rfc3339_option};
 use super::validate::Checks;
 use crate::domain::product::{Change, ProductView};
 use crate::domain::{Outcome, ProductId, Timestamp};
@@ -141,7 +141,7 @@ pub fn answer_item(status: StatusCode, reply: &Reply) -> Answer {
 }
 
 /// Lists items, newest first.
-#[utoipa::path(tag = "items", responses((status = 200, body = [ItemView])),
+#[utoipa::path(tag = "items", responses((status = 200, body = Rows<ItemView>)),
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("q" = Option<String>, Query),
         ("sku" = Option<String>, Query), ("include_deleted" = Option<bool>, Query)))]
 #[get("/items")]

@@ -51,7 +51,8 @@ async fn ready(web: Web) -> Answer {
         return reply::json(StatusCode::OK, &health);
     }
     let detail = health.reason.clone().unwrap_or_else(|| format!("the engine is {}", health.state));
-    let code = if health.state == "draining" { "shutting_down" } else { "overloaded" };
+    // A halted engine ends its process; one that is neither has not recovered yet.
+    let code = if matches!(health.state, "draining" | "halted") { "shutting_down" } else { "overloaded" };
     let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(5);
     problem = problem.with("ready", false).with("state", health.state);
     problem = problem.with("journal", json!(health.journal)).with("store", json!(health.store));

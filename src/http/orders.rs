@@ -8,7 +8,7 @@ use super::order_view::OrderView;
 use super::problem::Problem;
 use super::purchases::result_word;
 use super::query::Query;
-use super::reply::{self, Answer};
+use super::reply::{self, Answer, Rows};
 use super::validate::Checks;
 use crate::domain::order::OrderStatus;
 use crate::domain::{OrderId, Outcome, UserId};
@@ -126,7 +126,7 @@ async fn place(web: Web, caller: Caller, terms: Terms, body: Body<OrderDto>) -> 
 }
 
 /// Lists orders, newest first: one's own, or everybody's for an admin.
-#[utoipa::path(tag = "orders", responses((status = 200, body = [OrderView])), security(("bearer" = [])),
+#[utoipa::path(tag = "orders", responses((status = 200, body = Rows<OrderView>)), security(("bearer" = [])),
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query),
         ("status" = Option<String>, Query), ("user_id" = Option<u64>, Query)))]
 #[get("/orders")]

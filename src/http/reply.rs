@@ -12,6 +12,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 /// What a handler answers.
 pub type Answer = Result<HttpResponse, Problem>;
@@ -75,9 +76,11 @@ pub fn read(as_of: Seq, value: &impl Serialize) -> Answer {
     with(json(StatusCode::OK, value), headers::AS_OF, HeaderValue::from(as_of.get()))
 }
 
-#[derive(Serialize)]
-struct Rows<T> {
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub struct Rows<T> {
     data: Vec<T>,
+    /// `cursor` of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
