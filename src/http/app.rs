@@ -1,8 +1,8 @@
 //! The application: its routes, once for serving and once for the OpenAPI document, and what each worker keeps.
 
-use super::meters::Meters;
-use super::observe::Observe;
-use super::problem::Problem;
+use super::body::Limits;
+use super::observe::{Edge, Observe};
+use super::problem::{Problem, ProblemDocument};
 use super::routes::Routes;
 use super::throttle::Throttle;
 use super::token_cache::TokenCache;
@@ -20,8 +20,9 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::{OpenApi, PartialSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt, scope};
 
@@ -58,7 +59,7 @@ impl Shared {
 pub struct Worker {
     shared: Arc<Shared>,
     cache: RefCell<TokenCache>,
-    meters: RefCell<Meters>,
+    edge: Rc<Edge>,
 }
 
 impl Worker {
@@ -67,9 +68,6 @@ impl Worker {
     }
     pub fn options(&self) -> &HttpOptions {
         &self.shared.options
-    }
-    pub fn routes(&self) -> &Routes {
-        &self.shared.routes
     }
     pub fn shared(&self) -> &Shared {
         &self.shared
@@ -92,12 +90,8 @@ impl Worker {
         access.check_time(self.now()).map(|()| access)
     }
 
-    pub fn count_request(&self, route: Option<usize>, status: u16, took: Duration) {
-        self.meters.borrow_mut().request(route, status, took);
-    }
-
     pub fn count_purchase(&self, result: &'static str, took: Duration) {
-        self.meters.borrow_mut().purchase(result, took);
+        self.edge.meters.borrow_mut().purchase(result, took);
     }
 }
 
@@ -107,8 +101,8 @@ pub struct Web(Rc<Worker>);
 
 impl Web {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let meters = RefCell::new(Meters::new(shared.routes.clone()));
-        Self(Rc::new(Worker { shared, cache: RefCell::new(TokenCache::new()), meters }))
+        let edge = Rc::new(Edge::new(shared.routes.clone(), shared.options.slow_request));
+        Self(Rc::new(Worker { shared, cache: RefCell::new(TokenCache::new()), edge }))
     }
 
     pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
@@ -177,20 +171,24 @@ pub fn build(
         InitError = (),
     >,
 > {
+    let edge = worker.edge.clone();
     App::new()
-        .app_data(worker.clone())
+        .app_data(Limits::of(worker.options()))
+        .app_data(edge.clone())
+        .app_data(worker)
         .into_utoipa_app()
         .service(scope::scope("/api/v1").configure(api))
         .configure(operations::routes)
         .into_app()
         .service(operations::swagger_ui())
         .default_service(web::to(elsewhere))
-        .wrap(Observe(worker))
+        .wrap(Observe(edge))
 }
 
 /// Nothing is at this address, or not with this method.
-async fn elsewhere(web: Web, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    match web.routes().allowed(request.path()) {
+pub async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let edge = request.app_data::<Rc<Edge>>().ok_or_else(Problem::internal)?;
+    match edge.routes.allowed(request.path()) {
         Some(methods) => Err(Problem::method_not_allowed(&methods)),
         None => Err(Problem::not_found("nothing is at this address")),
     }
@@ -198,11 +196,29 @@ async fn elsewhere(web: Web, request: HttpRequest) -> Result<HttpResponse, Probl
 
 /// The OpenAPI document of all handlers.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let (_, document) = App::new()
+    let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(Base::openapi())
         .service(scope::scope("/api/v1").configure(api))
         .configure(operations::routes)
         .split_for_parts();
+    promise_problems(&mut document);
     document
+}
+
+/// Says of every operation that its failures are problems.
+fn promise_problems(document: &mut utoipa::openapi::OpenApi) {
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert("Problem".to_owned(), ProblemDocument::schema());
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let failure = ResponseBuilder::new()
+        .description("Any failure; `code` says which")
+        .content("application/problem+json", content)
+        .build();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), failure.clone().into());
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::app::Web;
 use super::body::{Body, Input};
 use super::extract::{Admin, Caller, MinSeq, PathId, Terms};
 use super::query::Query;
-use super::reply::{self, Answer, rfc3339};
+use super::reply::{self, Answer, Rows, rfc3339};
 use super::validate::Checks;
 use crate::domain::outcome::PostedEntry;
 use crate::domain::text::Text;
@@ -171,7 +171,7 @@ async fn own(web: Web, caller: Caller, fresh: MinSeq) -> Answer {
 }
 
 /// Lists one's own entries, newest first.
-#[utoipa::path(tag = "balances", responses((status = 200, body = [EntryView])), security(("bearer" = [])),
+#[utoipa::path(tag = "balances", responses((status = 200, body = Rows<EntryView>)), security(("bearer" = [])),
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)))]
 #[get("/balance/entries")]
 async fn own_entries(web: Web, caller: Caller, fresh: MinSeq, query: Query) -> Answer {
@@ -187,7 +187,7 @@ async fn show(web: Web, admin: Admin, id: PathId<UserId>, fresh: MinSeq) -> Answ
 }
 
 /// Lists a user's entries, newest first.
-#[utoipa::path(tag = "balances", responses((status = 200, body = [EntryView])), security(("bearer" = [])),
+#[utoipa::path(tag = "balances", responses((status = 200, body = Rows<EntryView>)), security(("bearer" = [])),
     params(("id" = u64, Path), ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)))]
 #[get("/users/{id}/balance/entries")]
 async fn entries(web: Web, admin: Admin, id: PathId<UserId>, fresh: MinSeq, query: Query) -> Answer {

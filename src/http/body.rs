@@ -1,7 +1,7 @@
 //! JSON bodies: bounded in size and time, one object, no unknown or repeated fields, integers only. A body becomes a
 //! domain type or a problem that names the field.
 
-use super::app::Web;
+use super::HttpOptions;
 use super::problem::{FieldErrors, Problem};
 use super::validate::Checks;
 use actix_web::dev::Payload;
@@ -10,9 +10,9 @@ use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::Deserialize;
 use serde_path_to_error::Segment;
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,6 +20,20 @@ use std::time::Duration;
 
 /// A client that is still sending is heard out up to here, so that it gets to read the refusal.
 const DISCARDED_MAX: usize = 16 << 20;
+
+/// How much of a body is read, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub small: usize,
+    pub large: usize,
+    pub deadline: Duration,
+}
+
+impl Limits {
+    pub fn of(options: &HttpOptions) -> Self {
+        Self { small: options.body_limit, large: options.large_body_limit, deadline: options.body_timeout }
+    }
+}
 
 /// A request body and what it stands for.
 pub trait Input: DeserializeOwned + 'static {
@@ -41,12 +55,11 @@ impl<T: Input> FromRequest for Body<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let web = Web::of(request);
-        let checked = web.and_then(|web| {
-            let options = web.options();
-            let limit = if T::LARGE { options.large_body_limit } else { options.body_limit };
+        let limits = request.app_data::<Limits>().copied().ok_or_else(Problem::internal);
+        let checked = limits.and_then(|limits| {
+            let limit = if T::LARGE { limits.large } else { limits.small };
             let media = media_type(request.headers())?;
-            Ok((limit, options.body_timeout, media, content_length(request.headers())))
+            Ok((limit, limits.deadline, media, content_length(request.headers())))
         });
         let payload = payload.take();
         Box::pin(async move {
@@ -83,8 +96,8 @@ fn media_type(headers: &HeaderMap) -> Result<Media, Problem> {
     let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
     let (essence, parameters) = value.split_once(';').unwrap_or((&value, ""));
     let essence = essence.trim();
-    let json = essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let json =
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
     let utf8 = parameters.split(';').all(|parameter| match parameter.trim().strip_prefix("charset=") {
         Some(charset) => matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"),
         None => true,
@@ -159,7 +172,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// For `#[serde(default, deserialize_with = "present")]`: tells a field that is null from one that is not there.
-pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 

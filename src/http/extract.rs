@@ -57,7 +57,8 @@ impl FromRequest for Caller {
 
 impl FromRequest for Admin {
     type Error = Problem;
-    type Future = futures_util::future::Map<Soon<Caller>, fn(Result<Caller, Problem>) -> Result<Self, Problem>>;
+    type Future =
+        futures_util::future::Map<Soon<Caller>, fn(Result<Caller, Problem>) -> Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         identify(request).map(|caller| match caller? {
@@ -191,8 +192,9 @@ impl Terms {
             key: idempotency_key(headers)?,
             durability,
             if_revision: if_match(headers)?,
-            respond_async: prefers
-                .any(|value| value.split([',', ';']).any(|word| word.trim().eq_ignore_ascii_case("respond-async"))),
+            respond_async: prefers.any(|value| {
+                value.split([',', ';']).any(|word| word.trim().eq_ignore_ascii_case("respond-async"))
+            }),
         })
     }
 }

@@ -6,7 +6,7 @@ use super::extract::{Admin, MinSeq, PathId, Terms, Visitor};
 use super::headers;
 use super::problem::Problem;
 use super::query::Query;
-use super::reply::{self, Answer, rfc3339, rfc3339_option};
+use super::reply::{self, Answer, Rows, rfc3339, rfc3339_option};
 use super::validate::Checks;
 use crate::domain::product::{Change, ProductView};
 use crate::domain::{Outcome, ProductId, Timestamp};
@@ -44,7 +44,13 @@ impl Input for NewItemDto {
         let description = checks.optional(self.description, |checks, text| checks.text("description", &text));
         let price = checks.money("price", self.price);
         let stock = checks.stock("stock", self.stock);
-        Some(NewItemRequest { sku: sku?, name: name?, description: description?, price: price?, stock: stock? })
+        Some(NewItemRequest {
+            sku: sku?,
+            name: name?,
+            description: description?,
+            price: price?,
+            stock: stock?,
+        })
     }
 }
 
@@ -68,9 +74,8 @@ impl Input for ChangeItemDto {
     type Domain = Change;
 
     fn parse(self, checks: &mut Checks) -> Option<Change> {
-        let sku = checks.optional(self.sku, |checks, sku| {
-            checks.optional(sku, |checks, sku| checks.sku("sku", &sku))
-        });
+        let sku = checks
+            .optional(self.sku, |checks, sku| checks.optional(sku, |checks, sku| checks.sku("sku", &sku)));
         let name = checks.optional(self.name, |checks, name| checks.name("name", &name));
         let description = checks.optional(self.description, |checks, text| {
             checks.optional(text, |checks, text| checks.text("description", &text))
@@ -136,7 +141,7 @@ pub fn answer_item(status: StatusCode, reply: &Reply) -> Answer {
 }
 
 /// Lists items, newest first.
-#[utoipa::path(tag = "items", responses((status = 200, body = [ItemView])),
+#[utoipa::path(tag = "items", responses((status = 200, body = Rows<ItemView>)),
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("q" = Option<String>, Query),
         ("sku" = Option<String>, Query), ("include_deleted" = Option<bool>, Query)))]
 #[get("/items")]

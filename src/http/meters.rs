@@ -33,9 +33,9 @@ impl Meters {
         let Self { routes, by_route, .. } = self;
         let place = route.unwrap_or(routes.len());
         let Some(of_route) = by_route.get_mut(place) else { return };
-        let seconds = of_route.seconds.get_or_insert_with(|| {
-            histogram!("purser_http_request_seconds", "route" => routes.name(route).to_owned())
-        });
+        let seconds = of_route.seconds.get_or_insert_with(
+            || histogram!("purser_http_request_seconds", "route" => routes.name(route).to_owned()),
+        );
         seconds.record(took.as_secs_f64());
         if let Some((_, known)) = of_route.by_status.iter().find(|(known, _)| *known == status) {
             known.increment(1);
@@ -63,7 +63,10 @@ impl Meters {
 /// Help texts, once per process.
 pub fn describe() {
     describe_counter!("purser_http_requests_total", "Requests answered, by route and status");
-    describe_histogram!("purser_http_request_seconds", "Time from a request's head to its reply's head, by route");
+    describe_histogram!(
+        "purser_http_request_seconds",
+        "Time from a request's head to its reply's head, by route"
+    );
     describe_counter!("purser_purchases_total", "Purchases and orders by result: ok, or the refusal's code");
     describe_histogram!("purser_purchase_seconds", "Time that a purchase or an order took in the engine");
 }

@@ -1,23 +1,41 @@
 //! The outermost layer: gives every request an id, catches panics, writes every failure out as problem+json, counts,
 //! and logs.
 
-use super::app::{Web, Worker};
 use super::headers::REQUEST_ID;
+use super::meters::Meters;
 use super::problem::Problem;
+use super::routes::Routes;
+use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::Error;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{Instrument, Level, debug, debug_span, error, info};
 use uuid::Uuid;
 
-pub struct Observe(pub Web);
+/// What a worker keeps to observe requests with.
+pub struct Edge {
+    pub routes: Arc<Routes>,
+    pub meters: RefCell<Meters>,
+    /// Requests that take longer are logged at info.
+    pub slow_request: Duration,
+}
+
+impl Edge {
+    pub fn new(routes: Arc<Routes>, slow_request: Duration) -> Self {
+        Self { meters: RefCell::new(Meters::new(routes.clone())), routes, slow_request }
+    }
+}
+
+pub struct Observe(pub Rc<Edge>);
 
 impl<S> Transform<S, ServiceRequest> for Observe
 where
@@ -31,13 +49,13 @@ where
     type Future = Ready<Result<Observed<S>, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(Observed { inner, web: self.0.clone() }))
+        ready(Ok(Observed { inner, edge: self.0.clone() }))
     }
 }
 
 pub struct Observed<S> {
     inner: S,
-    web: Web,
+    edge: Rc<Edge>,
 }
 
 impl<S> Service<ServiceRequest> for Observed<S>
@@ -53,14 +71,14 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let started = Instant::now();
-        let web = self.web.clone();
+        let edge = self.edge.clone();
         let request_id = request_id(request.headers());
-        let route = web.routes().find(request.path());
+        let route = edge.routes.find(request.path());
         let method = request.method().clone();
         let handled = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let handled = if tracing::enabled!(Level::DEBUG) {
-                let route = web.routes().name(route);
+                let route = edge.routes.name(route);
                 let id = request_id.to_str().unwrap_or_default();
                 handled.instrument(debug_span!("request", %method, route, request_id = id)).await
             } else {
@@ -78,7 +96,7 @@ where
                 Ok(response) => response.status(),
                 Err(problem) => actix_web::ResponseError::status_code(problem),
             };
-            finish(&web, &method, route, status, started.elapsed(), &request_id);
+            finish(&edge, &method, route, status, started.elapsed(), &request_id);
             answered.map_err(Error::from)
         })
     }
@@ -143,20 +161,20 @@ fn of_panic(panic: &(dyn Any + Send), method: &Method) -> Problem {
 }
 
 fn finish(
-    web: &Worker,
+    edge: &Edge,
     method: &Method,
     route: Option<usize>,
     status: StatusCode,
     took: Duration,
     request_id: &HeaderValue,
 ) {
-    web.count_request(route, status.as_u16(), took);
+    edge.meters.borrow_mut().request(route, status.as_u16(), took);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let loud = status.is_server_error() || took >= web.options().slow_request;
+    let loud = status.is_server_error() || took >= edge.slow_request;
     if !loud && !tracing::enabled!(target: "access", Level::DEBUG) {
         return;
     }
-    let (route, id) = (web.routes().name(route), request_id.to_str().unwrap_or_default());
+    let (route, id) = (edge.routes.name(route), request_id.to_str().unwrap_or_default());
     let status = status.as_u16();
     if loud {
         info!(target: "access", %method, route, status, micros, request_id = id, "answered");
@@ -164,3 +182,7 @@ fn finish(
         debug!(target: "access", %method, route, status, micros, request_id = id, "answered");
     }
 }
+
+#[cfg(test)]
+#[path = "observe_tests.rs"]
+mod tests;

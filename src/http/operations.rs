@@ -51,7 +51,8 @@ async fn ready(web: Web) -> Answer {
         return reply::json(StatusCode::OK, &health);
     }
     let detail = health.reason.clone().unwrap_or_else(|| format!("the engine is {}", health.state));
-    let code = if health.state == "draining" { "shutting_down" } else { "overloaded" };
+    // A halted engine ends its process; one that is neither has not recovered yet.
+    let code = if matches!(health.state, "draining" | "halted") { "shutting_down" } else { "overloaded" };
     let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(5);
     problem = problem.with("ready", false).with("state", health.state);
     problem = problem.with("journal", json!(health.journal)).with("store", json!(health.store));
@@ -63,7 +64,9 @@ async fn ready(web: Web) -> Answer {
 #[get("/metrics")]
 async fn metrics(web: Web) -> HttpResponse {
     web.engine().refresh_metrics();
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(web.shared().metrics.render())
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(web.shared().metrics.render())
 }
 
 /// This API as OpenAPI.
@@ -81,8 +84,8 @@ async fn owners(web: Web, _admin: Admin, query: Query) -> Answer {
     let kind = query.text("kind")?;
     let limit = usize::try_from(query.limit()?).unwrap_or_default();
     let states = web.engine().owners(kind.as_deref(), limit).await;
-    let states = states
-        .ok_or_else(|| Problem::bad_request("kind must be product, balance, session or directory"))?;
+    let states =
+        states.ok_or_else(|| Problem::bad_request("kind must be product, balance, session or directory"))?;
     reply::json(StatusCode::OK, &json!({ "data": states, "next_cursor": null }))
 }
 

@@ -3,14 +3,16 @@
 use super::app::Web;
 use super::body::{Body, Input, Object};
 use super::extract::{Admin, Caller, MinSeq, PathId, Terms};
-use super::problem::{FieldErrors, Problem};
+use super::lines::{LineDto, blame_lines, parse_lines};
+use super::order_view::OrderView;
+use super::problem::Problem;
 use super::purchases::result_word;
 use super::query::Query;
-use super::reply::{self, Answer, rfc3339};
-use super::validate::{Checks, line_path};
-use crate::domain::order::{Order, OrderStatus};
-use crate::domain::{Money, OrderId, Outcome, Rejection, Timestamp, UserId};
-use crate::engine::{EngineError, LineRequest, OrderRequest, Pricing, Reply, StepRequest};
+use super::reply::{self, Answer, Rows};
+use super::validate::Checks;
+use crate::domain::order::OrderStatus;
+use crate::domain::{OrderId, Outcome, UserId};
+use crate::engine::{LineRequest, OrderRequest, Pricing, Reply, StepRequest};
 use crate::store::OrderFilter;
 use actix_web::http::StatusCode;
 use actix_web::{get, post};
@@ -20,67 +22,8 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-const LINES_MAX: usize = 1_000;
-
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config.service(place).service(list).service(show).service(cancel).service(ship).service(deliver);
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LineDto {
-    product_id: i64,
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    quantity: i64,
-    #[schema(minimum = 0)]
-    unit_price: i64,
-}
-
-/// Lines as they are sent with orders and returns, with their sum.
-pub fn parse_lines(checks: &mut Checks, lines: Vec<Object<LineDto>>) -> Option<(Vec<LineRequest>, Money)> {
-    if lines.is_empty() {
-        checks.add("items", "must have at least 1 line");
-    } else if lines.len() > LINES_MAX {
-        checks.add("items", format!("must have at most {LINES_MAX} lines"));
-        return None;
-    }
-    let mut sum = Some(Money::ZERO);
-    let mut parsed = Vec::with_capacity(lines.len());
-    for (index, Object(line)) in lines.into_iter().enumerate() {
-        let before = parsed.len();
-        // Paths are only needed for messages; a sound line costs none.
-        let mut trial = Checks::default();
-        let whole = (
-            trial.product_id("", line.product_id),
-            trial.quantity("", line.quantity),
-            trial.money("", line.unit_price),
-        );
-        if let (Some(product_id), Some(quantity), Some(unit_price)) = whole {
-            sum = sum.and_then(|sum| sum.checked_add(unit_price.times(quantity)?));
-            parsed.push(LineRequest { product_id, quantity, unit_price });
-        }
-        if parsed.len() == before {
-            checks.product_id(&line_path(index, "product_id"), line.product_id);
-            checks.quantity(&line_path(index, "quantity"), line.quantity);
-            checks.money(&line_path(index, "unit_price"), line.unit_price);
-        }
-    }
-    if sum.is_none() {
-        checks.add("items", "must not be worth more than 2^53-1");
-    }
-    Some((parsed, sum?))
-}
-
-/// Names the lines whose product is unknown.
-pub fn blame_lines(error: EngineError, lines: &[LineRequest]) -> Problem {
-    let EngineError::Rejected { rejection: Rejection::UnknownProduct { product_id }, .. } = &error else {
-        return error.into();
-    };
-    let guilty = lines.iter().enumerate().filter(|(_, line)| line.product_id == *product_id);
-    let message = || vec!["does not exist".to_owned()];
-    let errors: FieldErrors =
-        guilty.map(|(index, _)| (line_path(index, "product_id"), message())).collect();
-    if errors.is_empty() { error.into() } else { Problem::validation(errors) }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -125,77 +68,6 @@ struct PlacedView {
 }
 
 #[derive(Serialize, ToSchema)]
-struct OrderView<'a> {
-    id: Uuid,
-    user_id: u64,
-    status: &'static str,
-    total_amount: i64,
-    shard_id: u32,
-    failure: Option<FailureView<'a>>,
-    #[serde(serialize_with = "rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    #[serde(serialize_with = "rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Timestamp,
-    items: Vec<LineView<'a>>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct FailureView<'a> {
-    code: &'a str,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    product_id: Option<u64>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct LineView<'a> {
-    product_id: u64,
-    quantity: u32,
-    unit_price: i64,
-    product: LineProductView<'a>,
-}
-
-/// The product as it stood when the order was decided.
-#[derive(Serialize, ToSchema)]
-struct LineProductView<'a> {
-    id: u64,
-    name: &'a str,
-    price: i64,
-}
-
-impl<'a> OrderView<'a> {
-    fn of(order: &'a Order, shards: u32) -> Self {
-        let line = |line: &'a crate::domain::order::OrderLine| LineView {
-            product_id: line.product_id.get(),
-            quantity: line.quantity.get(),
-            unit_price: line.unit_price.minor(),
-            product: LineProductView {
-                id: line.product_id.get(),
-                name: line.product_name.as_str(),
-                price: line.product_price.minor(),
-            },
-        };
-        Self {
-            id: order.id.get(),
-            user_id: order.user_id.get(),
-            status: order.status.word(),
-            total_amount: order.total.minor(),
-            shard_id: order.id.shard(shards),
-            failure: order.failure.as_ref().map(|failure| FailureView {
-                code: &failure.code,
-                detail: &failure.detail,
-                product_id: failure.product_id.map(|id| id.get()),
-            }),
-            created_at: order.created_at,
-            updated_at: order.updated_at,
-            items: order.lines.iter().map(line).collect(),
-        }
-    }
-}
-
-#[derive(Serialize, ToSchema)]
 struct OneOrder<'a> {
     order: OrderView<'a>,
 }
@@ -224,7 +96,9 @@ fn answer_step(web: &Web, reply: &Reply) -> Answer {
 #[post("/orders")]
 async fn place(web: Web, caller: Caller, terms: Terms, body: Body<OrderDto>) -> Answer {
     if terms.respond_async {
-        return Err(Problem::bad_request("prefer: respond-async is not supported; orders are decided at once"));
+        return Err(Problem::bad_request(
+            "prefer: respond-async is not supported; orders are decided at once",
+        ));
     }
     let NewOrder { lines, user_id } = body.0;
     let user_id = user_id.unwrap_or(caller.user_id);
@@ -252,7 +126,7 @@ async fn place(web: Web, caller: Caller, terms: Terms, body: Body<OrderDto>) -> 
 }
 
 /// Lists orders, newest first: one's own, or everybody's for an admin.
-#[utoipa::path(tag = "orders", responses((status = 200, body = [OrderView])), security(("bearer" = [])),
+#[utoipa::path(tag = "orders", responses((status = 200, body = Rows<OrderView>)), security(("bearer" = [])),
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query),
         ("status" = Option<String>, Query), ("user_id" = Option<u64>, Query)))]
 #[get("/orders")]

@@ -1,9 +1,6 @@
-//! The one place where "no" gets a status: engine errors, rejections and mistakes at the edge become problem+json
-//! (RFC 9457). Handlers return a [`Problem`]; the outermost middleware writes it out with the request's id.
+//! Replies without success: problem+json (RFC 9457) with its status, code and headers. Handlers return a [`Problem`]; the outermost middleware writes it out with the request's id.
 
 use super::headers;
-use crate::domain::Rejection;
-use crate::engine::{Busy, EngineError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
@@ -11,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
+use utoipa::ToSchema;
 
 /// Field path → what is wrong with it.
 pub type FieldErrors = BTreeMap<String, Vec<String>>;
@@ -32,16 +30,20 @@ struct Parts {
     request_id: Option<HeaderValue>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// As documented and as written.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument<'a> {
     r#type: String,
     title: String,
     status: u16,
     code: &'a str,
     detail: &'a str,
+    /// `not_applied`, or `unknown` when the disk failed under the operation.
     outcome: &'a str,
     request_id: &'a str,
     #[serde(flatten)]
+    #[schema(value_type = HashMap<String, Object>)]
     extensions: &'a Map<String, Value>,
 }
 
@@ -86,7 +88,7 @@ impl Problem {
         Self::unauthorized("token_revoked", "the session was ended; log in again")
     }
 
-    fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
         let challenge = match code {
             "token_expired" | "token_revoked" => r#"Bearer realm="purser", error="invalid_token""#,
             _ => r#"Bearer realm="purser""#,
@@ -192,7 +194,7 @@ impl Problem {
     /// The JSON document.
     pub fn body(&self, request_id: &str) -> Vec<u8> {
         let Parts { status, code, detail, unknown, extensions, .. } = &*self.0;
-        let document = Document {
+        let document = ProblemDocument {
             r#type: format!("/problems/{}", code.replace('_', "-")),
             title: title(code),
             status: status.as_u16(),
@@ -247,77 +249,6 @@ impl ResponseError for Problem {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let body = self.body(request_id.to_str().unwrap_or_default());
         response.set_body(actix_web::body::BoxBody::new(body))
-    }
-}
-
-impl From<EngineError> for Problem {
-    fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Rejected { rejection, seq, replayed } => {
-                let mut problem = Self::from(rejection).header(headers::SEQ, HeaderValue::from(seq.get()));
-                if replayed {
-                    problem = problem.header(headers::REPLAYED, HeaderValue::from_static("true"));
-                }
-                problem
-            }
-            EngineError::NotExecuted(busy) => Self::from(busy),
-            EngineError::Unknown => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", error.to_string())
-                    .of_unknown_outcome()
-                    .retry_after(5)
-            }
-            EngineError::Internal => Self::internal(),
-        }
-    }
-}
-
-impl From<Busy> for Problem {
-    fn from(busy: Busy) -> Self {
-        let (code, seconds) = match busy {
-            Busy::Overloaded => ("overloaded", 1),
-            Busy::BacklogFull => ("backlog_full", 5),
-            Busy::StorageFull => ("storage_full", 10),
-            Busy::StoreUnavailable => ("store_unavailable", 2),
-            Busy::ShuttingDown => ("shutting_down", 5),
-            Busy::ReadTimeout => ("read_timeout", 1),
-        };
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, busy.to_string()).retry_after(seconds)
-    }
-}
-
-impl From<Rejection> for Problem {
-    fn from(rejection: Rejection) -> Self {
-        let (code, detail) = (rejection.code(), rejection.to_string());
-        let conflict = |detail| Self::new(StatusCode::CONFLICT, code, detail);
-        match rejection {
-            Rejection::NotFound(_) => Self::not_found(detail),
-            // Whoever knows the lines names them; this is the fallback.
-            Rejection::UnknownProduct { .. } => Self::field("items", detail),
-            Rejection::SelfTransfer => Self::field("to_user_id", detail),
-            Rejection::ItemDeleted { product_id } => {
-                Self::new(StatusCode::GONE, code, detail).with("product_id", product_id.get())
-            }
-            Rejection::InsufficientStock { product_id, available, .. } => {
-                conflict(detail).with("available", available).with("product_id", product_id.get())
-            }
-            Rejection::InsufficientBalance { available, .. } => {
-                conflict(detail).with("available", available.minor())
-            }
-            Rejection::PriceChanged { product_id, unit_price } => {
-                conflict(detail).with("product_id", product_id.get()).with("unit_price", unit_price.minor())
-            }
-            Rejection::StockLimit { product_id } => conflict(detail).with("product_id", product_id.get()),
-            // `status` is taken by RFC 9457 for the number, so the state has a name of its own.
-            Rejection::InvalidState { status, .. } => conflict(detail).with("state", status.word()),
-            Rejection::BalanceLimit | Rejection::EmailTaken | Rejection::SkuTaken => conflict(detail),
-            Rejection::VersionConflict { revision } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, code, detail).with("revision", revision)
-            }
-            Rejection::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail),
-            Rejection::InvalidCredentials | Rejection::TokenExpired | Rejection::TokenRevoked => {
-                Self::unauthorized(code, detail)
-            }
-        }
     }
 }
 

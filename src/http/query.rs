@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn limits_are_bounded() {
-        let limit = |text| Query::read(text).and_then(|query| query.limit()).map_err(|problem| problem.code());
+        let limit =
+            |text| Query::read(text).and_then(|query| query.limit()).map_err(|problem| problem.code());
         assert_eq!(limit(""), Ok(20));
         assert_eq!(limit("limit=100"), Ok(100));
         for bad in ["limit=0", "limit=101", "limit=x", "limit=-1", "limit=1.5"] {

@@ -12,6 +12,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 /// What a handler answers.
 pub type Answer = Result<HttpResponse, Problem>;
@@ -75,9 +76,11 @@ pub fn read(as_of: Seq, value: &impl Serialize) -> Answer {
     with(json(StatusCode::OK, value), headers::AS_OF, HeaderValue::from(as_of.get()))
 }
 
-#[derive(Serialize)]
-struct Rows<T> {
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub struct Rows<T> {
     data: Vec<T>,
+    /// `cursor` of the next page; null on the last.
     next_cursor: Option<String>,
 }
 
@@ -100,8 +103,11 @@ pub fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S:
     let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(serde::ser::Error::custom)?;
     let mut buffer = [0; 40];
     let mut rest = &mut buffer[..];
-    let length = at.format_into(&mut rest, &Rfc3339).map_err(serde::ser::Error::custom)?;
-    let text = buffer.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+    at.format_into(&mut rest, &Rfc3339).map_err(serde::ser::Error::custom)?;
+    // Not the returned count: it leaves out parts of the fraction.
+    let left = rest.len();
+    let written = buffer.len() - left;
+    let text = buffer.get(..written).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
     serializer.serialize_str(text)
 }
 

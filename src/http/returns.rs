@@ -3,7 +3,7 @@
 use super::app::Web;
 use super::body::{Body, Input, Object};
 use super::extract::{Admin, Terms, uuid};
-use super::orders::{LineDto, blame_lines, parse_lines};
+use super::lines::{LineDto, blame_lines, parse_lines};
 use super::reply::{self, Answer};
 use super::validate::Checks;
 use crate::domain::order::{GoodsReturn, ReturnLine};

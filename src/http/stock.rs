@@ -5,7 +5,7 @@ use super::body::{Body, Input};
 use super::extract::{Admin, MinSeq, PathId, Terms};
 use super::items::{ItemView, answer_item};
 use super::query::Query;
-use super::reply::{self, Answer, rfc3339};
+use super::reply::{self, Answer, Rows, rfc3339};
 use super::validate::Checks;
 use crate::domain::outcome::Movement;
 use crate::domain::text::Text;
@@ -84,7 +84,7 @@ async fn move_stock(
 }
 
 /// Lists an item's stock movements, newest first.
-#[utoipa::path(tag = "items", responses((status = 200, body = [MovementView])), security(("bearer" = [])),
+#[utoipa::path(tag = "items", responses((status = 200, body = Rows<MovementView>)), security(("bearer" = [])),
     params(("id" = u64, Path), ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)))]
 #[get("/items/{id}/movements")]
 async fn movements(web: Web, admin: Admin, id: PathId<ProductId>, fresh: MinSeq, query: Query) -> Answer {

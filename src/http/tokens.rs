@@ -107,7 +107,12 @@ impl Tokens {
     }
 
     /// An access token of a session; it does not outlive the session.
-    pub fn access(&self, family_id: FamilyId, grant: &SessionGrant, now: Timestamp) -> Result<String, Problem> {
+    pub fn access(
+        &self,
+        family_id: FamilyId,
+        grant: &SessionGrant,
+        now: Timestamp,
+    ) -> Result<String, Problem> {
         let expires = (now.seconds() + self.access_seconds).min(grant.expires_at.seconds());
         self.sign(family_id, grant.user_id, grant.role, now, expires)
     }
@@ -149,12 +154,13 @@ impl Tokens {
         if token.len() > TOKEN_MAX {
             return Err(invalid());
         }
-        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).map_err(|error| {
-            if matches!(error.kind(), ErrorKind::Provider(_)) {
-                tracing::error!(%error, "access tokens cannot be checked");
-            }
-            invalid()
-        })?;
+        let data =
+            jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).map_err(|error| {
+                if matches!(error.kind(), ErrorKind::Provider(_)) {
+                    tracing::error!(%error, "access tokens cannot be checked");
+                }
+                invalid()
+            })?;
         let Claims { sub, sid, role, nbf, exp } = data.claims;
         let user_id = sub.parse::<u64>().ok().filter(|id| *id > 0).ok_or_else(invalid)?;
         if data.header.typ.as_deref() != Some(TYPE) {

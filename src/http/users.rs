@@ -4,7 +4,7 @@ use super::app::Web;
 use super::body::{Body, Input};
 use super::extract::{Admin, MinSeq, PathId, Terms};
 use super::query::Query;
-use super::reply::{self, Answer, rfc3339};
+use super::reply::{self, Answer, Rows, rfc3339};
 use super::validate::Checks;
 use crate::domain::balance::BalanceView;
 use crate::domain::outcome::NewUser;
@@ -119,7 +119,7 @@ async fn token(web: Web, admin: Admin, id: PathId<UserId>) -> Answer {
 }
 
 /// Lists users, newest first.
-#[utoipa::path(tag = "users", responses((status = 200, body = [UserView])), security(("bearer" = [])),
+#[utoipa::path(tag = "users", responses((status = 200, body = Rows<UserView>)), security(("bearer" = [])),
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("q" = Option<String>, Query)))]
 #[get("/users")]
 async fn list(web: Web, admin: Admin, fresh: MinSeq, query: Query) -> Answer {

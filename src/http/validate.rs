@@ -5,20 +5,21 @@ use crate::domain::money::{AMOUNT_MAX, QUANTITY_MAX};
 use crate::domain::text::{Email, Name, Sku, Text};
 use crate::domain::user::Role;
 use crate::domain::{LIMIT, Money, ProductId, Quantity, UserId};
+use std::fmt::Display;
 
 /// Characters of the shortest and bytes of the longest password.
 const PASSWORD_CHARACTERS_MIN: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
 
-/// What is wrong with a request so far.
+/// What is wrong with a request so far. Paths are only written out when something is wrong.
 #[derive(Debug, Default)]
 pub struct Checks {
     errors: FieldErrors,
 }
 
 impl Checks {
-    pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.errors.entry(path.into()).or_default().push(message.into());
+    pub fn add(&mut self, path: impl Display, message: impl Into<String>) {
+        self.errors.entry(path.to_string()).or_default().push(message.into());
     }
 
     /// The parsed value if nothing was wrong with the whole request.
@@ -29,11 +30,11 @@ impl Checks {
         }
     }
 
-    fn take<T>(&mut self, path: &str, parsed: Result<T, String>) -> Option<T> {
+    fn take<T>(&mut self, path: impl Display, parsed: Result<T, String>) -> Option<T> {
         parsed.map_err(|message| self.add(path, message)).ok()
     }
 
-    fn within(&mut self, path: &str, value: i64, least: i64, most: i64) -> Option<i64> {
+    fn within(&mut self, path: impl Display, value: i64, least: i64, most: i64) -> Option<i64> {
         if value < least {
             self.add(path, format!("must be at least {least}"));
         } else if value > most {
@@ -44,27 +45,27 @@ impl Checks {
         None
     }
 
-    pub fn quantity(&mut self, path: &str, value: i64) -> Option<Quantity> {
+    pub fn quantity(&mut self, path: impl Display, value: i64) -> Option<Quantity> {
         let units = self.within(path, value, 1, i64::from(QUANTITY_MAX))?;
         Quantity::new(u32::try_from(units).ok()?)
     }
 
     /// A price or a total: may be 0.
-    pub fn money(&mut self, path: &str, value: i64) -> Option<Money> {
+    pub fn money(&mut self, path: impl Display, value: i64) -> Option<Money> {
         self.within(path, value, 0, LIMIT).and_then(Money::new)
     }
 
     /// A credit, a debit or a transfer.
-    pub fn amount(&mut self, path: &str, value: i64) -> Option<Money> {
+    pub fn amount(&mut self, path: impl Display, value: i64) -> Option<Money> {
         self.within(path, value, 1, AMOUNT_MAX).and_then(Money::new)
     }
 
-    pub fn stock(&mut self, path: &str, value: i64) -> Option<i64> {
+    pub fn stock(&mut self, path: impl Display, value: i64) -> Option<i64> {
         self.within(path, value, 0, LIMIT)
     }
 
     /// A change of stock, up or down.
-    pub fn delta(&mut self, path: &str, value: i64) -> Option<i64> {
+    pub fn delta(&mut self, path: impl Display, value: i64) -> Option<i64> {
         if value == 0 {
             self.add(path, "must not be 0");
             return None;
@@ -72,40 +73,40 @@ impl Checks {
         self.within(path, value, -LIMIT, LIMIT)
     }
 
-    fn id(&mut self, path: &str, value: i64) -> Option<u64> {
+    fn id(&mut self, path: impl Display, value: i64) -> Option<u64> {
         self.within(path, value, 1, LIMIT)?.try_into().ok()
     }
 
-    pub fn product_id(&mut self, path: &str, value: i64) -> Option<ProductId> {
+    pub fn product_id(&mut self, path: impl Display, value: i64) -> Option<ProductId> {
         self.id(path, value).map(ProductId::new)
     }
 
-    pub fn user_id(&mut self, path: &str, value: i64) -> Option<UserId> {
+    pub fn user_id(&mut self, path: impl Display, value: i64) -> Option<UserId> {
         self.id(path, value).map(UserId::new)
     }
 
-    pub fn name(&mut self, path: &str, text: &str) -> Option<Name> {
+    pub fn name(&mut self, path: impl Display, text: &str) -> Option<Name> {
         self.take(path, Name::parse(text))
     }
 
-    pub fn sku(&mut self, path: &str, text: &str) -> Option<Sku> {
+    pub fn sku(&mut self, path: impl Display, text: &str) -> Option<Sku> {
         self.take(path, Sku::parse(text))
     }
 
-    pub fn text(&mut self, path: &str, text: &str) -> Option<Text> {
+    pub fn text(&mut self, path: impl Display, text: &str) -> Option<Text> {
         self.take(path, Text::parse(text))
     }
 
-    pub fn email(&mut self, path: &str, text: &str) -> Option<Email> {
+    pub fn email(&mut self, path: impl Display, text: &str) -> Option<Email> {
         self.take(path, Email::parse(text))
     }
 
-    pub fn role(&mut self, path: &str, word: &str) -> Option<Role> {
+    pub fn role(&mut self, path: impl Display, word: &str) -> Option<Role> {
         self.take(path, Role::from_word(word).ok_or_else(|| "must be user or admin".to_owned()))
     }
 
     /// A password to be set.
-    pub fn password(&mut self, path: &str, text: String) -> Option<String> {
+    pub fn password(&mut self, path: impl Display, text: String) -> Option<String> {
         if text.contains('\0') {
             self.add(path, "must not contain U+0000");
         } else if text.chars().count() < PASSWORD_CHARACTERS_MIN {
@@ -129,9 +130,4 @@ impl Checks {
             Some(value) => check(self, value).map(Some),
         }
     }
-}
-
-/// `items.3.quantity`, made only when it is needed for a message.
-pub fn line_path(index: usize, field: &str) -> String {
-    format!("items.{index}.{field}")
 }

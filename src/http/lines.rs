@@ -1,0 +1,67 @@
+//! Lines of goods as orders and returns carry them.
+
+use super::body::Object;
+use super::problem::{FieldErrors, Problem};
+use super::validate::Checks;
+use crate::domain::{Money, Rejection};
+use crate::engine::{EngineError, LineRequest};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+const LINES_MAX: usize = 1_000;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LineDto {
+    product_id: i64,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    quantity: i64,
+    #[schema(minimum = 0)]
+    unit_price: i64,
+}
+
+/// Sound lines with their sum.
+pub fn parse_lines(checks: &mut Checks, lines: Vec<Object<LineDto>>) -> Option<(Vec<LineRequest>, Money)> {
+    if lines.is_empty() {
+        checks.add("items", "must have at least 1 line");
+    } else if lines.len() > LINES_MAX {
+        checks.add("items", format!("must have at most {LINES_MAX} lines"));
+        return None;
+    }
+    let count = lines.len();
+    let mut parsed = Vec::with_capacity(count);
+    for (index, Object(line)) in lines.into_iter().enumerate() {
+        let product_id = checks.product_id(format_args!("items.{index}.product_id"), line.product_id);
+        let quantity = checks.quantity(format_args!("items.{index}.quantity"), line.quantity);
+        let unit_price = checks.money(format_args!("items.{index}.unit_price"), line.unit_price);
+        if let (Some(product_id), Some(quantity), Some(unit_price)) = (product_id, quantity, unit_price) {
+            parsed.push(LineRequest { product_id, quantity, unit_price });
+        }
+    }
+    if parsed.len() < count {
+        return None;
+    }
+    let sum = parsed
+        .iter()
+        .try_fold(Money::ZERO, |sum, line| sum.checked_add(line.unit_price.times(line.quantity)?));
+    if sum.is_none() {
+        checks.add("items", "must not be worth more than 2^53-1");
+    }
+    Some((parsed, sum?))
+}
+
+/// Names the lines whose product is unknown.
+pub fn blame_lines(error: EngineError, lines: &[LineRequest]) -> Problem {
+    let EngineError::Rejected { rejection: Rejection::UnknownProduct { product_id }, .. } = &error else {
+        return error.into();
+    };
+    let guilty = lines.iter().enumerate().filter(|(_, line)| line.product_id == *product_id);
+    let message = || vec!["does not exist".to_owned()];
+    let errors: FieldErrors =
+        guilty.map(|(index, _)| (format!("items.{index}.product_id"), message())).collect();
+    if errors.is_empty() { error.into() } else { Problem::validation(errors) }
+}
+
+#[cfg(test)]
+#[path = "lines_tests.rs"]
+mod tests;
