@@ -200,7 +200,9 @@ pub fn verdict(name: &str, row: &impl Columns) -> Result<Check, StoreError> {
     let (compared, wrong, shown) = (row.int("compared")?, row.int("wrong")?, row.maybe_text("shown")?);
     let detail = match shown {
         None => format!("{compared} compared"),
-        Some(shown) => format!("{wrong} of {compared} differ: {shown}{}", if wrong > SHOWN.into() { "; …" } else { "" }),
+        Some(shown) => {
+            format!("{wrong} of {compared} differ: {shown}{}", if wrong > SHOWN.into() { "; …" } else { "" })
+        }
     };
     Ok(Check { name: name.to_owned(), ok: wrong == 0, detail })
 }

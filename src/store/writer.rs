@@ -69,9 +69,7 @@ impl<C: Send + 'static> Writer<C> {
             Ok(Ok(Err(error))) | Err(error) => {
                 Err(StoreError::Unavailable(format!("the call did not end: {error}")))
             }
-            Ok(Err(_)) => {
-                Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs())))
-            }
+            Ok(Err(_)) => Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs()))),
         }
     }
 }

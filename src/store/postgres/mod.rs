@@ -144,7 +144,10 @@ impl PostgresStore {
     }
 
     /// Runs one reading call in one snapshot.
-    async fn read<T, F>(&self, work: impl FnOnce(load::Reading) -> F + Send + 'static) -> Result<T, StoreError>
+    async fn read<T, F>(
+        &self,
+        work: impl FnOnce(load::Reading) -> F + Send + 'static,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send,
@@ -219,7 +222,11 @@ impl Store for PostgresStore {
         self.read(move |read| load::outcome(read, caller, fingerprint)).await
     }
 
-    async fn items(&self, filter: &ItemFilter, page: Page) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError> {
+    async fn items(
+        &self,
+        filter: &ItemFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError> {
         let filter = filter.clone();
         self.read(move |read| list::items(read, filter, page)).await
     }
@@ -228,7 +235,11 @@ impl Store for PostgresStore {
         self.read(move |read| list::movements(read, id, page)).await
     }
 
-    async fn users(&self, query: Option<&str>, page: Page) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError> {
+    async fn users(
+        &self,
+        query: Option<&str>,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError> {
         let query = query.map(str::to_lowercase);
         self.read(move |read| list::users(read, query, page)).await
     }

@@ -88,7 +88,8 @@ impl Template {
 impl Step {
     pub async fn run(self, conn: &mut SqliteConnection) -> Result<(), StoreError> {
         // The text is one of the templates with question marks in it; all values are bound.
-        let done = sqlx::query_with(AssertSqlSafe(self.sql), self.values).execute(conn).await.map_err(fault)?;
+        let done =
+            sqlx::query_with(AssertSqlSafe(self.sql), self.values).execute(conn).await.map_err(fault)?;
         match self.expected {
             Some((rows, what)) if done.rows_affected() != rows => Err(StoreError::Refused(format!(
                 "{} of {rows} {what} are not in the store",
