@@ -1,6 +1,6 @@
-//! What an audit compares, in SQL that both stores understand. Each check is a query for its differences, one line of text
-//! each, and one for how much was compared. Both sides of a comparison are put into one list with opposite signs and grouped, so
-//! that what is missing on either side shows, and no index is needed.
+//! What an audit compares, in SQL that both stores understand. Each check is a query for its differences, one
+//! line of text each, and one for how much was compared. Both sides of a comparison are put into one list with
+//! opposite signs and grouped, so that what is missing on either side shows, and no index is needed.
 
 use super::rows::Columns;
 use super::{Check, StockSum, StoreError};

@@ -27,8 +27,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Sorts a driver's error: what the database itself said is for `judge`, a value that cannot be decoded is damage, and
-    /// all else (sockets, TLS, pools) may pass.
+    /// Sorts a driver's error: what the database itself said is for `judge`, a value that cannot be decoded is
+    /// damage, and all else (sockets, TLS, pools) may pass.
     pub(super) fn sort(error: sqlx::Error, judge: fn(&dyn sqlx::error::DatabaseError) -> Self) -> Self {
         match &error {
             sqlx::Error::Database(said) => judge(said.as_ref()),

@@ -1,4 +1,5 @@
-//! Makes up histories: records as the journal would hold them, and beside them what the domain makes of the same events.
+//! Makes up histories: records as the journal would hold them, and beside them what the domain makes of the
+//! same events.
 
 use purser::domain::balance::{Balance, BalanceView};
 use purser::domain::entity::Entity;

@@ -1,6 +1,6 @@
-//! A private Postgres for tests: a cluster of its own in a temporary directory, on a free TCP port of 127.0.0.1 and on a
-//! Unix socket, run as an unprivileged user, removed when dropped. Uses nothing of the crate under test, so that every test
-//! binary can include it by path.
+//! A private Postgres for tests: a cluster of its own in a temporary directory, on a free TCP port of 127.0.0.1
+//! and on a Unix socket, run as an unprivileged user, removed when dropped. Uses nothing of the crate under
+//! test, so that every test binary can include it by path.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::net::{TcpListener, TcpStream};
@@ -25,8 +25,8 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Creates a cluster and starts it. Without `fsync` it is faster and loses its data when the machine crashes (not when
-    /// only its processes are killed).
+    /// Creates a cluster and starts it. Without `fsync` it is faster and loses its data when the machine
+    /// crashes (not when only its processes are killed).
     pub fn create(fsync: bool) -> Self {
         let bin = find_programs();
         let dir = tempfile::Builder::new().prefix("purser-pg-").tempdir().expect("a temporary directory");

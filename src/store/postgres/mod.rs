@@ -1,5 +1,6 @@
-//! The production store. One writing connection of its own, reopened after any error and never reused after one; a pool
-//! for reading. The database's own time-outs bound every statement, so that no call has to be cancelled from here.
+//! The production store. One writing connection of its own, reopened after any error and never reused after
+//! one; a pool for reading. The database's own time-outs bound every statement, so that no call has to be
+//! cancelled from here.
 
 mod apply;
 mod audit;
@@ -68,8 +69,8 @@ fn fault(error: sqlx::Error) -> StoreError {
             "55P03" | "57014" => StoreError::Unavailable(text),
             // Corrupted data or index.
             "XX001" | "XX002" => StoreError::Damaged(text),
-            // Connections, authorization at log-in, a database that is not there, transaction state and roll-back, resources,
-            // operator intervention, the server's own I/O, its bugs.
+            // Connections, authorization at log-in, a database that is not there, transaction state and
+            // roll-back, resources, operator intervention, the server's own I/O, its bugs.
             code if ["08", "28", "3D", "25", "26", "40", "53", "57P", "58", "XX"]
                 .iter()
                 .any(|class| code.starts_with(class)) =>
@@ -85,8 +86,8 @@ impl PostgresStore {
     /// Connects, and creates the tables if need be. Must be called on the runtime that the store is to run on.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the server cannot be reached, [`StoreError::Refused`] for a URL or a role that will
-    /// not do, [`StoreError::Damaged`] when the tables are those of another program or version.
+    /// [`StoreError::Unavailable`] when the server cannot be reached, [`StoreError::Refused`] for a URL or a
+    /// role that will not do, [`StoreError::Damaged`] when the tables are those of another program or version.
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         let parsed = url.parse::<PgConnectOptions>();
         let base = parsed.map_err(|error| StoreError::Refused(format!("not a Postgres URL: {error}")))?;

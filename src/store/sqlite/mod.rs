@@ -1,5 +1,5 @@
-//! The embedded store: one SQLite file in the data directory. One writing connection, a few reading ones; WAL, so that
-//! they do not wait for each other, and synchronous=FULL, so that a commit is on disk when it returns.
+//! The embedded store: one SQLite file in the data directory. One writing connection, a few reading ones; WAL,
+//! so that they do not wait for each other, and synchronous=FULL, so that a commit is on disk when it returns.
 
 mod apply;
 mod audit;
@@ -55,12 +55,12 @@ fn fault(error: sqlx::Error) -> StoreError {
 }
 
 impl SqliteStore {
-    /// Opens the file, creating it (readable by its owner only) and its tables if need be. Must be called on the runtime that
-    /// the store is to run on.
+    /// Opens the file, creating it (readable by its owner only) and its tables if need be. Must be called on
+    /// the runtime that the store is to run on.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the file cannot be opened, [`StoreError::Damaged`] when it is no database or one of
-    /// another program or version.
+    /// [`StoreError::Unavailable`] when the file cannot be opened, [`StoreError::Damaged`] when it is no
+    /// database or one of another program or version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         create_private(path).map_err(|error| {
             StoreError::Unavailable(format!("{} cannot be created: {error}", path.display()))
