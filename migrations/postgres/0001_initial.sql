@@ -1,8 +1,9 @@
 -- The store behind the journal, in Postgres. The same tables with the same meaning stand in ../sqlite.
 --
--- Instants are microseconds since the Unix epoch (exact round trip), money is in minor units. 9007199254740991 is 2^53-1,
--- the limit of every total. The checks are the last fence: the engine has decided all of it before. No foreign keys: rows arrive in
--- journal order, and every index costs write-behind speed. Names compare by bytes (COLLATE "C"), as the engine does.
+-- Instants are microseconds since the Unix epoch (exact round trip), money is in minor units. 9007199254740991
+-- is 2^53-1, the limit of every total. The checks are the last fence: the engine has decided all of it before.
+-- No foreign keys: rows arrive in journal order, and every index costs write-behind speed. Names compare by
+-- bytes (COLLATE "C"), as the engine does.
 
 -- Who writes, and how far: the compare-and-set of every batch. Always one page, updated in place (HOT).
 CREATE TABLE engine (
@@ -15,8 +16,8 @@ CREATE TABLE engine (
     acquired_at bigint  NOT NULL
 ) WITH (fillfactor = 10);
 
--- name_key is the name in lower case as the engine folds it, so that both stores search alike. Sales update stock, version
--- and updated_at, none of them indexed, within the page (HOT).
+-- name_key is the name in lower case as the engine folds it, so that both stores search alike. Sales update
+-- stock, version and updated_at, none of them indexed, within the page (HOT).
 CREATE TABLE products (
     id          bigint PRIMARY KEY CHECK (id > 0),
     price       bigint NOT NULL CHECK (price BETWEEN 0 AND 9007199254740991),

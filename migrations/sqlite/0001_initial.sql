@@ -1,8 +1,9 @@
 -- The store behind the journal, in SQLite. The same tables with the same meaning stand in ../postgres.
 --
--- Instants are microseconds since the Unix epoch (exact round trip), ids of orders, returns, sessions and journals are
--- UUIDs in 16 bytes, money is in minor units. 9007199254740991 is 2^53-1, the limit of every total. The checks are the last fence:
--- the engine has decided all of it before. No foreign keys: rows arrive in journal order, and every index costs write-behind speed.
+-- Instants are microseconds since the Unix epoch (exact round trip), ids of orders, returns, sessions and
+-- journals are UUIDs in 16 bytes, money is in minor units. 9007199254740991 is 2^53-1, the limit of every
+-- total. The checks are the last fence: the engine has decided all of it before. No foreign keys: rows arrive
+-- in journal order, and every index costs write-behind speed.
 
 -- Who writes, and how far: the compare-and-set of every batch.
 CREATE TABLE engine (
@@ -32,8 +33,9 @@ CREATE TABLE products (
     deleted_at  INTEGER
 ) STRICT;
 
--- One row per change of a stock; the version is the product's. With a rowid on purpose, here and in entries: rows are appended,
--- and only the narrow index is spread out. Clustered by their keys, a batch would rewrite a wide page for nearly every row.
+-- One row per change of a stock; the version is the product's. With a rowid on purpose, here and in entries:
+-- rows are appended, and only the narrow index is spread out. Clustered by their keys, a batch would rewrite a
+-- wide page for nearly every row.
 CREATE TABLE movements (
     product_id  INTEGER NOT NULL,
     version     INTEGER NOT NULL CHECK (version >= 1),

@@ -1,6 +1,6 @@
-//! What an audit compares, in SQL that both stores understand. Each check is a query for its differences, one line of text
-//! each, and one for how much was compared. Both sides of a comparison are put into one list with opposite signs and grouped, so
-//! that what is missing on either side shows, and no index is needed.
+//! What an audit compares, in SQL that both stores understand. Each check is a query for its differences, one
+//! line of text each, and one for how much was compared. Both sides of a comparison are put into one list with
+//! opposite signs and grouped, so that what is missing on either side shows, and no index is needed.
 
 use super::rows::Columns;
 use super::{Check, StockSum, StoreError};
@@ -200,7 +200,9 @@ pub fn verdict(name: &str, row: &impl Columns) -> Result<Check, StoreError> {
     let (compared, wrong, shown) = (row.int("compared")?, row.int("wrong")?, row.maybe_text("shown")?);
     let detail = match shown {
         None => format!("{compared} compared"),
-        Some(shown) => format!("{wrong} of {compared} differ: {shown}{}", if wrong > SHOWN.into() { "; …" } else { "" }),
+        Some(shown) => {
+            format!("{wrong} of {compared} differ: {shown}{}", if wrong > SHOWN.into() { "; …" } else { "" })
+        }
     };
     Ok(Check { name: name.to_owned(), ok: wrong == 0, detail })
 }

@@ -27,8 +27,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Sorts a driver's error: what the database itself said is for `judge`, a value that cannot be decoded is damage, and
-    /// all else (sockets, TLS, pools) may pass.
+    /// Sorts a driver's error: what the database itself said is for `judge`, a value that cannot be decoded is
+    /// damage, and all else (sockets, TLS, pools) may pass.
     pub(super) fn sort(error: sqlx::Error, judge: fn(&dyn sqlx::error::DatabaseError) -> Self) -> Self {
         match &error {
             sqlx::Error::Database(said) => judge(said.as_ref()),
@@ -46,7 +46,8 @@ impl StoreError {
     pub(super) fn held(holder: String, since_micros: i64) -> Self {
         let since = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(since_micros) * 1_000).ok();
         let format = &time::format_description::well_known::Rfc3339;
-        let since = since.and_then(|since| since.format(format).ok()).unwrap_or_else(|| "an unknown time".into());
+        let since =
+            since.and_then(|since| since.format(format).ok()).unwrap_or_else(|| "an unknown time".into());
         Self::Held { holder, since }
     }
 }

@@ -1,5 +1,5 @@
-//! Rows back into domain values, for both stores: they name their columns alike. A value that the domain would not accept
-//! is reported as damage, never guessed at.
+//! Rows back into domain values, for both stores: they name their columns alike. A value that the domain would
+//! not accept is reported as damage, never guessed at.
 
 use super::{Row, StoreError, StoredKey, StoredOutcome};
 use crate::domain::balance::BalanceView;
@@ -248,8 +248,8 @@ impl Orders {
         Ok(())
     }
 
-    /// From rows of `returns` with their units per product, by position and product; a return's total stands on each of
-    /// its rows, so it counts once per return.
+    /// From rows of `returns` with their units per product, by position and product; a return's total stands on
+    /// each of its rows, so it counts once per return.
     pub fn returns<R: Columns>(&mut self, rows: &[R]) -> Read<()> {
         let mut seen = HashSet::new();
         for row in rows {

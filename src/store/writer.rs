@@ -1,6 +1,6 @@
-//! The one writing connection of a store, and work that outlives whoever asked for it. A transaction must never sit in a
-//! future that can be dropped half-way, so every call runs as a task of its own on the runtime that opened the store;
-//! callers may live on any runtime.
+//! The one writing connection of a store, and work that outlives whoever asked for it. A transaction must never
+//! sit in a future that can be dropped half-way, so every call runs as a task of its own on the runtime that
+//! opened the store; callers may live on any runtime.
 
 use super::StoreError;
 use crate::domain::Seq;
@@ -23,8 +23,8 @@ pub async fn detached<T: Send + 'static>(
 pub struct Writer<C> {
     slot: Mutex<Option<C>>,
     runtime: Handle,
-    /// After so long without an answer a call is given up and its connection with it; the database's own time-outs come
-    /// first, so this is for a peer that vanished without a word.
+    /// After so long without an answer a call is given up and its connection with it; the database's own
+    /// time-outs come first, so this is for a peer that vanished without a word.
     patience: Duration,
 }
 
@@ -38,8 +38,8 @@ impl<C: Send + 'static> Writer<C> {
         self.slot.into_inner()
     }
 
-    /// Runs `work` on the connection, opening a new one if the last call ended in an error. A connection that saw an error
-    /// is closed, never used again.
+    /// Runs `work` on the connection, opening a new one if the last call ended in an error. A connection that
+    /// saw an error is closed, never used again.
     pub async fn run<T: Send + 'static>(
         &self,
         open: impl Future<Output = Result<C, StoreError>> + Send + 'static,
@@ -69,9 +69,7 @@ impl<C: Send + 'static> Writer<C> {
             Ok(Ok(Err(error))) | Err(error) => {
                 Err(StoreError::Unavailable(format!("the call did not end: {error}")))
             }
-            Ok(Err(_)) => {
-                Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs())))
-            }
+            Ok(Err(_)) => Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs()))),
         }
     }
 }
@@ -84,8 +82,8 @@ const fn is_clean<T>(result: &Result<T, StoreError>) -> bool {
     )
 }
 
-/// A position, version or id as both databases hold it. They are counted up one by one from 1, so only a made-up cursor
-/// can lie beyond.
+/// A position, version or id as both databases hold it. They are counted up one by one from 1, so only a
+/// made-up cursor can lie beyond.
 pub fn int(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

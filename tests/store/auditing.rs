@@ -29,19 +29,40 @@ async fn the_audit_is_clean_on_a_new_store(store: Fixture) {
 const TAMPERINGS: [(&str, &[&str]); 22] = [
     ("UPDATE products SET stock = stock + 1 WHERE id = 1", &["stock is the sum"]),
     ("UPDATE products SET version = 1 WHERE id = 1", &["stock is the sum"]),
-    ("UPDATE movements SET delta = delta + 1 WHERE product_id = 1 AND version = 1", &["stock is", "movements form"]),
-    ("UPDATE movements SET stock_after = stock_after + 1 WHERE product_id = 1 AND version = 2", &["movements form"]),
-    ("DELETE FROM movements WHERE product_id = 1 AND version = 2", &["stock is", "movements form", "orders sold"]),
+    (
+        "UPDATE movements SET delta = delta + 1 WHERE product_id = 1 AND version = 1",
+        &["stock is", "movements form"],
+    ),
+    (
+        "UPDATE movements SET stock_after = stock_after + 1 WHERE product_id = 1 AND version = 2",
+        &["movements form"],
+    ),
+    (
+        "DELETE FROM movements WHERE product_id = 1 AND version = 2",
+        &["stock is", "movements form", "orders sold"],
+    ),
     ("DELETE FROM products WHERE id = 3", &[]),
     ("DELETE FROM products WHERE id = 1", &["stock is the sum", "names and"]),
     ("UPDATE balances SET amount = amount + 1 WHERE user_id = 1", &["a balance is", "money is conserved"]),
     ("UPDATE balances SET version = version + 1 WHERE user_id = 1", &["a balance is"]),
     ("DELETE FROM balances WHERE user_id = 2", &["a balance is", "money is"]),
-    ("UPDATE entries SET balance_after = balance_after + 1 WHERE user_id = 1 AND version = 1", &["entries form"]),
-    ("DELETE FROM entries WHERE user_id = 1 AND version = 2", &["a balance is", "entries form", "orders are paid"]),
+    (
+        "UPDATE entries SET balance_after = balance_after + 1 WHERE user_id = 1 AND version = 1",
+        &["entries form"],
+    ),
+    (
+        "DELETE FROM entries WHERE user_id = 1 AND version = 2",
+        &["a balance is", "entries form", "orders are paid"],
+    ),
     ("UPDATE orders SET total_amount = total_amount + 1", &["an order's total", "orders are paid"]),
-    ("UPDATE orders SET status = 'cancelled' WHERE status = 'delivered'", &["orders are paid", "orders sold"]),
-    ("UPDATE orders SET status = 'processed' WHERE status = 'cancelled'", &["orders are paid", "orders sold"]),
+    (
+        "UPDATE orders SET status = 'cancelled' WHERE status = 'delivered'",
+        &["orders are paid", "orders sold"],
+    ),
+    (
+        "UPDATE orders SET status = 'processed' WHERE status = 'cancelled'",
+        &["orders are paid", "orders sold"],
+    ),
     ("UPDATE orders SET status = 'processed' WHERE status = 'failed'", &["orders are paid", "orders sold"]),
     ("DELETE FROM order_lines WHERE line = 1", &["an order's total", "orders sold"]),
     ("UPDATE return_lines SET quantity = quantity + 1", &["returns were"]),
@@ -57,8 +78,11 @@ async fn the_audit_is_red_for_every_kind_of_tampering(store: Fixture) {
         let store = store.sibling().await.holding(&story.records).await;
         store.tamper(sql).await;
         let audit = store.audit().await;
-        let red: Vec<String> =
-            audit.iter().filter(|check| !check.ok).map(|check| format!("{}: {}", check.name, check.detail)).collect();
+        let red: Vec<String> = audit
+            .iter()
+            .filter(|check| !check.ok)
+            .map(|check| format!("{}: {}", check.name, check.detail))
+            .collect();
         for check in expected {
             assert!(red.iter().any(|line| line.starts_with(check)), "{sql}: `{check}` is not among {red:#?}");
         }

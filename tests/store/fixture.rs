@@ -10,8 +10,19 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub const TABLES: [&str; 13] = [
-    "products", "movements", "users", "balances", "entries", "orders", "order_lines", "returns", "return_lines",
-    "sessions", "names", "keys", "engine",
+    "products",
+    "movements",
+    "users",
+    "balances",
+    "entries",
+    "orders",
+    "order_lines",
+    "returns",
+    "return_lines",
+    "sessions",
+    "names",
+    "keys",
+    "engine",
 ];
 
 enum Place {
@@ -25,7 +36,12 @@ pub struct Fixture {
 }
 
 pub fn claim() -> Claim {
-    Claim { journal_id: Uuid::from_u128(7), holder: "test".into(), journal_is_empty: true, accept_loss: false }
+    Claim {
+        journal_id: Uuid::from_u128(7),
+        holder: "test".into(),
+        journal_is_empty: true,
+        accept_loss: false,
+    }
 }
 
 impl Fixture {
@@ -60,9 +76,9 @@ impl Fixture {
             Place::Sqlite(dir) => {
                 Arc::new(SqliteStore::open(&dir.path().join("store.db")).await.expect("it opens again"))
             }
-            Place::Postgres { url, .. } => {
-                Arc::new(PostgresStore::connect(url, PostgresOptions::default()).await.expect("it opens again"))
-            }
+            Place::Postgres { url, .. } => Arc::new(
+                PostgresStore::connect(url, PostgresOptions::default()).await.expect("it opens again"),
+            ),
         }
     }
 

@@ -25,7 +25,10 @@ async fn a_killed_server_is_unavailable_and_then_goes_on_where_it_was() {
     }
     store.apply(lease.epoch, &rest).await.expect("the writer connects again");
     let products = store.load_products(&[ProductId::new(1)]).await.expect("so do the readers");
-    assert_eq!((products.watermark, products.value), (story.last(), vec![story.product_view(ProductId::new(1))]));
+    assert_eq!(
+        (products.watermark, products.value),
+        (story.last(), vec![story.product_view(ProductId::new(1))])
+    );
     store.close().await.expect("closed");
 }
 
@@ -45,7 +48,8 @@ async fn a_lock_held_by_somebody_else_is_unavailable_not_for_ever() {
         (server, url)
     };
     let (_server, url) = tokio::task::spawn_blocking(start).await.expect("a private Postgres");
-    let options = PostgresOptions { lock_timeout: std::time::Duration::from_millis(100), ..Default::default() };
+    let options =
+        PostgresOptions { lock_timeout: std::time::Duration::from_millis(100), ..Default::default() };
     let store = PostgresStore::connect(&url, options).await.expect("it opens");
     let lease = store.acquire(&claim()).await.expect("a free store");
     let mut somebody = sqlx::PgConnection::connect(&url).await.expect("a back door");

@@ -51,16 +51,18 @@ async fn every_kind_of_event_is_read_back_equal(store: Fixture) {
         assert_eq!((&read.outcome, read.seq), (outcome, *seq));
     }
     for (id, product) in &story.products {
-        let stock: i64 = store.movements(*id, ALL).await.expect("movements").value.iter().map(|row| row.value.delta).sum();
+        let stock: i64 =
+            store.movements(*id, ALL).await.expect("movements").value.iter().map(|row| row.value.delta).sum();
         assert_eq!(stock, product.view().expect("it was created").stock);
     }
     let posted = |user: UserId| {
         let of = |record: &purser::domain::Record| {
             let (seq, at) = (record.seq, record.at);
             let entries = record.events.iter().filter_map(move |event| match event {
-                Event::EntryPosted(entry) if entry.user_id == user => {
-                    Some(Row { cursor: entry.posting.version, value: PostedEntry { entry: entry.clone(), seq, at } })
-                }
+                Event::EntryPosted(entry) if entry.user_id == user => Some(Row {
+                    cursor: entry.posting.version,
+                    value: PostedEntry { entry: entry.clone(), seq, at },
+                }),
                 _ => None,
             });
             entries.collect::<Vec<_>>()
@@ -82,7 +84,9 @@ async fn a_new_store_answers_empty(store: Fixture) {
     store.acquired().await;
     let store = &*store.store;
     assert!(store.load_products(&[]).await.expect("none").value.is_empty());
-    assert!(store.load_balances(&[UserId::new(1)], Timestamp::default()).await.expect("none").value.is_empty());
+    assert!(
+        store.load_balances(&[UserId::new(1)], Timestamp::default()).await.expect("none").value.is_empty()
+    );
     assert!(store.load_sessions(&[]).await.expect("none").value.is_empty());
     assert_eq!(store.order(OrderId::new(Uuid::nil())).await.expect("none").value, None);
     assert!(store.outcome(UserId::new(1), [0; 16]).await.expect("none").value.is_none());
@@ -214,7 +218,9 @@ async fn orders_are_filtered_by_user_and_status(store: Fixture) {
     let story = Story::busy(13, 150);
     let store = store.holding(&story.records).await;
     for user_id in [None, Some(UserId::new(1)), Some(UserId::new(2)), Some(UserId::new(77))] {
-        for status in [None, Some(OrderStatus::Cancelled), Some(OrderStatus::Failed), Some(OrderStatus::Pending)] {
+        for status in
+            [None, Some(OrderStatus::Cancelled), Some(OrderStatus::Failed), Some(OrderStatus::Pending)]
+        {
             let mut expected: Vec<&Order> = story.orders.values().collect();
             expected.retain(|order| user_id.is_none_or(|id| order.user_id == id));
             expected.retain(|order| status.is_none_or(|status| order.status == status));
@@ -228,7 +234,8 @@ async fn orders_are_filtered_by_user_and_status(store: Fixture) {
 async fn revoked_sessions_are_found_by_time(store: Fixture) {
     let story = Story::full();
     let store = store.holding(&story.records).await;
-    let revoked: Vec<_> = story.session_views().into_iter().filter(|view| view.revoked_at.is_some()).collect();
+    let revoked: Vec<_> =
+        story.session_views().into_iter().filter(|view| view.revoked_at.is_some()).collect();
     let at = revoked[0].revoked_at.expect("revoked");
     let found = store.store.revoked_since(at).await.expect("families").value;
     assert_eq!(found, [revoked[0].family_id]);

@@ -1,4 +1,5 @@
-//! Makes up histories: records as the journal would hold them, and beside them what the domain makes of the same events.
+//! Makes up histories: records as the journal would hold them, and beside them what the domain makes of the
+//! same events.
 
 use purser::domain::balance::{Balance, BalanceView};
 use purser::domain::entity::Entity;
@@ -136,7 +137,7 @@ impl Story {
         let details = Details {
             sku: sku.map(|sku| Sku::parse(sku).expect("a sku")),
             name: Name::parse(&format!("Item {product_id} {AWKWARD}")).expect("a name"),
-            description: (product_id.get() % 2 == 0).then(|| Text::parse(AWKWARD).expect("a text")),
+            description: (product_id.get().is_multiple_of(2)).then(|| Text::parse(AWKWARD).expect("a text")),
             price: Money::new(100).expect("money"),
             revision: 1,
             created_at: self.now(),
@@ -174,9 +175,15 @@ impl Story {
 
     pub fn transfer(&mut self, from: UserId, to: UserId, amount: i64) {
         let reference = Some(Text::stored(self.id().to_string()));
-        let out = Entry { reference: reference.clone(), ..entry(from, EntryKind::TransferOut, -amount, None) };
+        let out =
+            Entry { reference: reference.clone(), ..entry(from, EntryKind::TransferOut, -amount, None) };
         let into = Entry { reference, ..entry(to, EntryKind::TransferIn, amount, None) };
-        self.push(Operation::Transfer, Some(from), vec![Event::EntryPosted(out), Event::EntryPosted(into)], None);
+        self.push(
+            Operation::Transfer,
+            Some(from),
+            vec![Event::EntryPosted(out), Event::EntryPosted(into)],
+            None,
+        );
     }
 
     pub fn order(&mut self, user: UserId, lines: &[(ProductId, u32)]) -> OrderId {

@@ -1,6 +1,6 @@
-//! A private Postgres for tests: a cluster of its own in a temporary directory, on a free TCP port of 127.0.0.1 and on a
-//! Unix socket, run as an unprivileged user, removed when dropped. Uses nothing of the crate under test, so that every test
-//! binary can include it by path.
+//! A private Postgres for tests: a cluster of its own in a temporary directory, on a free TCP port of 127.0.0.1
+//! and on a Unix socket, run as an unprivileged user, removed when dropped. Uses nothing of the crate under
+//! test, so that every test binary can include it by path.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::net::{TcpListener, TcpStream};
@@ -25,8 +25,8 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Creates a cluster and starts it. Without `fsync` it is faster and loses its data when the machine crashes (not when
-    /// only its processes are killed).
+    /// Creates a cluster and starts it. Without `fsync` it is faster and loses its data when the machine
+    /// crashes (not when only its processes are killed).
     pub fn create(fsync: bool) -> Self {
         let bin = find_programs();
         let dir = tempfile::Builder::new().prefix("purser-pg-").tempdir().expect("a temporary directory");
@@ -35,7 +35,15 @@ impl PrivatePostgres {
             run(Command::new("chown").arg(&owner).arg(dir.path()));
         }
         let mut initdb = as_unprivileged(&bin.join("initdb"), dir.path());
-        initdb.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--no-locale", "--username", USER, "--pgdata"]);
+        initdb.args([
+            "--no-sync",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--username",
+            USER,
+            "--pgdata",
+        ]);
         run(initdb.arg(dir.path().join("data")));
         let (server, databases) = (None, AtomicU32::new(0));
         let mut created = Self { dir, bin, port: free_port(), fsync, server, databases };
@@ -79,8 +87,14 @@ impl PrivatePostgres {
     pub fn create_database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let port = self.port.to_string();
-        run(Command::new(self.bin.join("createdb"))
-            .args(["--host=127.0.0.1", "--username", USER, "--port", &port, &name]));
+        run(Command::new(self.bin.join("createdb")).args([
+            "--host=127.0.0.1",
+            "--username",
+            USER,
+            "--port",
+            &port,
+            &name,
+        ]));
         self.url_of(&name)
     }
 
@@ -196,9 +210,17 @@ fn is_root() -> bool {
 /// Postgres refuses to run as root.
 fn unprivileged_user() -> &'static str {
     let known = |user: &&str| {
-        Command::new("id").arg(user).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
+        Command::new("id")
+            .arg(user)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|it| it.success())
     };
-    ["postgres", "nobody"].into_iter().find(known).expect("root needs a user `postgres` or `nobody` to run Postgres as")
+    ["postgres", "nobody"]
+        .into_iter()
+        .find(known)
+        .expect("root needs a user `postgres` or `nobody` to run Postgres as")
 }
 
 fn as_unprivileged(program: &Path, dir: &Path) -> Command {
@@ -213,7 +235,11 @@ fn as_unprivileged(program: &Path, dir: &Path) -> Command {
             Some("setpriv") => {
                 let groups = Command::new("id").args(["-g", user]).output().expect("the user's group").stdout;
                 let group = String::from_utf8_lossy(&groups).trim().to_owned();
-                command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".into()]);
+                command.args([
+                    format!("--reuid={user}"),
+                    format!("--regid={group}"),
+                    "--clear-groups".into(),
+                ]);
             }
             _ => {
                 command.args(["-u", user, "--"]);
@@ -241,7 +267,8 @@ fn free_port() -> u16 {
 
 /// `kill` is built into every shell, but not every system has the program.
 fn shell_kill(signal: &str, process: u32) {
-    let _ = Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).stderr(Stdio::null()).status();
+    let _ =
+        Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).stderr(Stdio::null()).status();
 }
 
 fn children_of(parent: u32) -> Vec<u32> {

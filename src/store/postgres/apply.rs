@@ -8,13 +8,14 @@ use sqlx::postgres::PgConnection;
 /// Moves the watermark and writes the plan's rows, or nothing at all.
 pub async fn run(conn: &mut PgConnection, epoch: i64, plan: Plan) -> Result<(), StoreError> {
     lease::begin(conn).await?;
-    let moved = sqlx::query("UPDATE engine SET watermark = $1 WHERE id = 1 AND epoch = $2 AND watermark = $3")
-        .bind(plan.to)
-        .bind(epoch)
-        .bind(plan.after)
-        .execute(&mut *conn)
-        .await
-        .map_err(fault)?;
+    let moved =
+        sqlx::query("UPDATE engine SET watermark = $1 WHERE id = 1 AND epoch = $2 AND watermark = $3")
+            .bind(plan.to)
+            .bind(epoch)
+            .bind(plan.after)
+            .execute(&mut *conn)
+            .await
+            .map_err(fault)?;
     if moved.rows_affected() == 0 {
         let current = lease::current(conn).await?;
         lease::rollback(conn).await?;

@@ -78,19 +78,18 @@ pub async fn balances(mut read: Reading, ids: Vec<i64>, keys_since: Timestamp) -
         let (user_id, key) = rows::key(row)?;
         of.entry(user_id).or_default().push(key);
     }
-    let with_keys = |view: BalanceView| StoredBalance { keys: of.remove(&view.user_id).unwrap_or_default(), view };
+    let with_keys =
+        |view: BalanceView| StoredBalance { keys: of.remove(&view.user_id).unwrap_or_default(), view };
     let balances = views.into_iter().map(with_keys).collect();
     read.end(balances).await
 }
 
 pub async fn sessions(mut read: Reading, ids: Vec<Uuid>) -> Found<Vec<SessionView>> {
-    let found = sqlx::query(
-        "SELECT * FROM sessions WHERE family_id = ANY($1) ORDER BY family_id",
-    )
-    .bind(ids)
-    .fetch_all(read.conn())
-    .await
-    .map_err(fault)?;
+    let found = sqlx::query("SELECT * FROM sessions WHERE family_id = ANY($1) ORDER BY family_id")
+        .bind(ids)
+        .fetch_all(read.conn())
+        .await
+        .map_err(fault)?;
     read.end(rows::all(&found, rows::session)?).await
 }
 
@@ -110,11 +109,12 @@ pub async fn last_ids(mut read: Reading, shard: ShardId) -> Found<LastIds> {
 }
 
 pub async fn revoked_since(mut read: Reading, since: Timestamp) -> Found<Vec<FamilyId>> {
-    let found = sqlx::query("SELECT family_id FROM sessions WHERE revoked_at >= $1 ORDER BY revoked_at, family_id")
-        .bind(since.micros())
-        .fetch_all(read.conn())
-        .await
-        .map_err(fault)?;
+    let found =
+        sqlx::query("SELECT family_id FROM sessions WHERE revoked_at >= $1 ORDER BY revoked_at, family_id")
+            .bind(since.micros())
+            .fetch_all(read.conn())
+            .await
+            .map_err(fault)?;
     read.end(rows::all(&found, rows::family)?).await
 }
 

@@ -1,5 +1,6 @@
-//! The production store. One writing connection of its own, reopened after any error and never reused after one; a pool
-//! for reading. The database's own time-outs bound every statement, so that no call has to be cancelled from here.
+//! The production store. One writing connection of its own, reopened after any error and never reused after
+//! one; a pool for reading. The database's own time-outs bound every statement, so that no call has to be
+//! cancelled from here.
 
 mod apply;
 mod audit;
@@ -68,8 +69,8 @@ fn fault(error: sqlx::Error) -> StoreError {
             "55P03" | "57014" => StoreError::Unavailable(text),
             // Corrupted data or index.
             "XX001" | "XX002" => StoreError::Damaged(text),
-            // Connections, authorization at log-in, a database that is not there, transaction state and roll-back, resources,
-            // operator intervention, the server's own I/O, its bugs.
+            // Connections, authorization at log-in, a database that is not there, transaction state and
+            // roll-back, resources, operator intervention, the server's own I/O, its bugs.
             code if ["08", "28", "3D", "25", "26", "40", "53", "57P", "58", "XX"]
                 .iter()
                 .any(|class| code.starts_with(class)) =>
@@ -85,8 +86,8 @@ impl PostgresStore {
     /// Connects, and creates the tables if need be. Must be called on the runtime that the store is to run on.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the server cannot be reached, [`StoreError::Refused`] for a URL or a role that will
-    /// not do, [`StoreError::Damaged`] when the tables are those of another program or version.
+    /// [`StoreError::Unavailable`] when the server cannot be reached, [`StoreError::Refused`] for a URL or a
+    /// role that will not do, [`StoreError::Damaged`] when the tables are those of another program or version.
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         let parsed = url.parse::<PgConnectOptions>();
         let base = parsed.map_err(|error| StoreError::Refused(format!("not a Postgres URL: {error}")))?;
@@ -144,7 +145,10 @@ impl PostgresStore {
     }
 
     /// Runs one reading call in one snapshot.
-    async fn read<T, F>(&self, work: impl FnOnce(load::Reading) -> F + Send + 'static) -> Result<T, StoreError>
+    async fn read<T, F>(
+        &self,
+        work: impl FnOnce(load::Reading) -> F + Send + 'static,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send,
@@ -219,7 +223,11 @@ impl Store for PostgresStore {
         self.read(move |read| load::outcome(read, caller, fingerprint)).await
     }
 
-    async fn items(&self, filter: &ItemFilter, page: Page) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError> {
+    async fn items(
+        &self,
+        filter: &ItemFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError> {
         let filter = filter.clone();
         self.read(move |read| list::items(read, filter, page)).await
     }
@@ -228,7 +236,11 @@ impl Store for PostgresStore {
         self.read(move |read| list::movements(read, id, page)).await
     }
 
-    async fn users(&self, query: Option<&str>, page: Page) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError> {
+    async fn users(
+        &self,
+        query: Option<&str>,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError> {
         let query = query.map(str::to_lowercase);
         self.read(move |read| list::users(read, query, page)).await
     }

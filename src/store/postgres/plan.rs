@@ -75,8 +75,10 @@ impl Plan {
     }
 
     fn products(&mut self, batch: &Batch) -> Done {
-        let (whole, moved): (Vec<_>, Vec<_>) =
-            batch.products.iter().partition(|(_, state)| state.created_seq.is_some() || state.details.is_some());
+        let (whole, moved): (Vec<_>, Vec<_>) = batch
+            .products
+            .iter()
+            .partition(|(_, state)| state.created_seq.is_some() || state.details.is_some());
         let (new, changed): (Vec<_>, Vec<_>) =
             whole.into_iter().partition(|(_, state)| state.created_seq.is_some());
         if !new.is_empty() {
@@ -276,8 +278,11 @@ impl Plan {
     }
 
     fn sessions(&mut self, batch: &Batch) -> Done {
-        let opened: Vec<_> =
-            batch.sessions.iter().filter_map(|(id, state)| state.grant.map(|grant| (id, state, grant))).collect();
+        let opened: Vec<_> = batch
+            .sessions
+            .iter()
+            .filter_map(|(id, state)| state.grant.map(|grant| (id, state, grant)))
+            .collect();
         if !opened.is_empty() {
             let rows = || opened.iter();
             let mut arrays = Arrays(PgArguments::default());
@@ -286,8 +291,12 @@ impl Plan {
             arrays.add(rows().map(|(.., grant)| grant.role.word()))?;
             arrays.add(rows().map(|(.., grant)| grant.opened_at.micros()))?;
             arrays.add(rows().map(|(.., grant)| grant.expires_at.micros()))?;
-            arrays.add(rows().map(|(_, state, _)| state.rotated.map_or(0, |(generation, _)| i64::from(generation))))?;
-            arrays.add(rows().map(|(_, state, grant)| state.rotated.map_or(grant.opened_at, |(_, at)| at).micros()))?;
+            arrays.add(
+                rows().map(|(_, state, _)| state.rotated.map_or(0, |(generation, _)| i64::from(generation))),
+            )?;
+            arrays.add(
+                rows().map(|(_, state, grant)| state.rotated.map_or(grant.opened_at, |(_, at)| at).micros()),
+            )?;
             arrays.add(rows().map(|(_, state, _)| state.revoked_at.map(|at| at.micros())))?;
             self.query(
                 "INSERT INTO sessions (family_id, user_id, role, opened_at, expires_at, generation, rotated_at, revoked_at)
@@ -302,7 +311,8 @@ impl Plan {
             let rows = || changed.iter();
             let mut arrays = Arrays(PgArguments::default());
             arrays.add(rows().map(|(id, _)| id.get()))?;
-            arrays.add(rows().map(|(_, state)| state.rotated.map(|(generation, _)| i64::from(generation))))?;
+            arrays
+                .add(rows().map(|(_, state)| state.rotated.map(|(generation, _)| i64::from(generation))))?;
             arrays.add(rows().map(|(_, state)| state.rotated.map(|(_, at)| at.micros())))?;
             arrays.add(rows().map(|(_, state)| state.revoked_at.map(|at| at.micros())))?;
             self.query(

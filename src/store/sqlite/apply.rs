@@ -2,9 +2,9 @@
 
 use super::chunks::{Step, Template, split};
 use super::{fault, lease};
+use crate::store::StoreError;
 use crate::store::batch::{Batch, EntryRow, KeyRow, MovementRow, ProductState};
 use crate::store::writer::int;
-use crate::store::StoreError;
 use sqlx::sqlite::SqliteConnection;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -93,7 +93,8 @@ fn products(steps: &mut Steps, batch: &Batch) -> Done {
     let rows = |of: fn(&ProductState) -> bool| {
         batch.products.iter().filter(move |(_, state)| of(state)).collect::<Vec<_>>().into_iter()
     };
-    let whole = |values: &mut super::chunks::Values, (id, state): (&crate::domain::ProductId, &ProductState)| {
+    let whole = |values: &mut super::chunks::Values,
+                 (id, state): (&crate::domain::ProductId, &ProductState)| {
         let created_seq = state.created_seq.map(|seq| int(seq.get()));
         values.add(int(id.get())).add(created_seq).add(state.stock).add(int(state.version));
         values.add(state.updated_at.micros());
@@ -109,10 +110,15 @@ fn products(steps: &mut Steps, batch: &Batch) -> Done {
     };
     split(steps, &NEW, rows(|state| state.created_seq.is_some()), whole)?;
     split(steps, &CHANGED, rows(|state| state.created_seq.is_none() && state.details.is_some()), whole)?;
-    split(steps, &MOVED, rows(|state| state.created_seq.is_none() && state.details.is_none()), |values, row| {
-        let (id, state) = row;
-        values.add(int(id.get())).add(state.stock).add(int(state.version)).add(state.updated_at.micros());
-    })
+    split(
+        steps,
+        &MOVED,
+        rows(|state| state.created_seq.is_none() && state.details.is_none()),
+        |values, row| {
+            let (id, state) = row;
+            values.add(int(id.get())).add(state.stock).add(int(state.version)).add(state.updated_at.micros());
+        },
+    )
 }
 
 fn movements(steps: &mut Steps, batch: &Batch) -> Done {
@@ -126,7 +132,9 @@ fn movements(steps: &mut Steps, batch: &Batch) -> Done {
         let (movement, posting) = (&row.movement, &row.movement.posting);
         values.add(int(movement.product_id.get())).add(int(posting.version)).add(int(row.seq.get()));
         values.add(posting.delta).add(posting.total).add(movement.kind.word());
-        values.add(movement.order_id.map(|id| id.get())).add(movement.reason.as_ref().map(|text| text.as_str()));
+        values
+            .add(movement.order_id.map(|id| id.get()))
+            .add(movement.reason.as_ref().map(|text| text.as_str()));
         values.add(row.at.micros());
     })
 }
@@ -207,7 +215,9 @@ fn orders(steps: &mut Steps, batch: &Batch) -> Done {
     let lines: Vec<_> = batch
         .orders
         .iter()
-        .flat_map(|(id, row)| row.order.lines.iter().zip(0i64..).map(move |(line, number)| (id, number, line)))
+        .flat_map(|(id, row)| {
+            row.order.lines.iter().zip(0i64..).map(move |(line, number)| (id, number, line))
+        })
         .collect();
     split(steps, &LINES, lines.into_iter(), |values, (id, number, line)| {
         values.add(id.get()).add(number).add(int(line.product_id.get())).add(line.quantity.get());
@@ -219,8 +229,10 @@ fn orders(steps: &mut Steps, batch: &Batch) -> Done {
 }
 
 fn returns(steps: &mut Steps, batch: &Batch) -> Done {
-    const NEW: Template =
-        insert("INSERT INTO returns (id, seq, user_id, order_id, total_amount, reason, created_at) VALUES ", 7);
+    const NEW: Template = insert(
+        "INSERT INTO returns (id, seq, user_id, order_id, total_amount, reason, created_at) VALUES ",
+        7,
+    );
     const LINES: Template =
         insert("INSERT INTO return_lines (return_id, line, product_id, quantity, unit_price) VALUES ", 5);
     split(steps, &NEW, batch.returns.iter(), |values, row| {

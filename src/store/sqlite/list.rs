@@ -1,4 +1,5 @@
-//! Lists and single orders: newest first, paged by the position that created a row, or by its version within its entity.
+//! Lists and single orders: newest first, paged by the position that created a row, or by its version within
+//! its entity.
 
 use super::fault;
 use super::load::{Found, Reading, json_of_uuids};

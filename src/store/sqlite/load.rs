@@ -64,11 +64,12 @@ pub fn json_of_uuids(ids: &[Uuid]) -> String {
 }
 
 pub async fn products(mut read: Reading, ids: Vec<u64>) -> Found<Vec<ProductView>> {
-    let found = sqlx::query("SELECT * FROM products WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id")
-        .bind(json_of(&ids))
-        .fetch_all(read.conn())
-        .await
-        .map_err(fault)?;
+    let found =
+        sqlx::query("SELECT * FROM products WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id")
+            .bind(json_of(&ids))
+            .fetch_all(read.conn())
+            .await
+            .map_err(fault)?;
     read.end(rows::all(&found, rows::product)?).await
 }
 
@@ -97,7 +98,8 @@ pub async fn balances(mut read: Reading, ids: Vec<u64>, keys_since: Timestamp) -
         let (user_id, key) = rows::key(row)?;
         of.entry(user_id).or_default().push(key);
     }
-    let with_keys = |view: BalanceView| StoredBalance { keys: of.remove(&view.user_id).unwrap_or_default(), view };
+    let with_keys =
+        |view: BalanceView| StoredBalance { keys: of.remove(&view.user_id).unwrap_or_default(), view };
     let balances = views.into_iter().map(with_keys).collect();
     read.end(balances).await
 }
@@ -131,11 +133,12 @@ pub async fn last_ids(mut read: Reading, shard: ShardId) -> Found<LastIds> {
 }
 
 pub async fn revoked_since(mut read: Reading, since: Timestamp) -> Found<Vec<FamilyId>> {
-    let found = sqlx::query("SELECT family_id FROM sessions WHERE revoked_at >= $1 ORDER BY revoked_at, family_id")
-        .bind(since.micros())
-        .fetch_all(read.conn())
-        .await
-        .map_err(fault)?;
+    let found =
+        sqlx::query("SELECT family_id FROM sessions WHERE revoked_at >= $1 ORDER BY revoked_at, family_id")
+            .bind(since.micros())
+            .fetch_all(read.conn())
+            .await
+            .map_err(fault)?;
     read.end(rows::all(&found, rows::family)?).await
 }
 

@@ -1,5 +1,5 @@
-//! The embedded store: one SQLite file in the data directory. One writing connection, a few reading ones; WAL, so that
-//! they do not wait for each other, and synchronous=FULL, so that a commit is on disk when it returns.
+//! The embedded store: one SQLite file in the data directory. One writing connection, a few reading ones; WAL,
+//! so that they do not wait for each other, and synchronous=FULL, so that a commit is on disk when it returns.
 
 mod apply;
 mod audit;
@@ -12,7 +12,8 @@ use super::rows::columns;
 use super::writer::{Writer, detached};
 use super::*;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
 use sqlx::{Connection, SqlitePool};
 use std::future::Future;
@@ -54,12 +55,12 @@ fn fault(error: sqlx::Error) -> StoreError {
 }
 
 impl SqliteStore {
-    /// Opens the file, creating it (readable by its owner only) and its tables if need be. Must be called on the runtime that
-    /// the store is to run on.
+    /// Opens the file, creating it (readable by its owner only) and its tables if need be. Must be called on
+    /// the runtime that the store is to run on.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the file cannot be opened, [`StoreError::Damaged`] when it is no database or one of
-    /// another program or version.
+    /// [`StoreError::Unavailable`] when the file cannot be opened, [`StoreError::Damaged`] when it is no
+    /// database or one of another program or version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         create_private(path).map_err(|error| {
             StoreError::Unavailable(format!("{} cannot be created: {error}", path.display()))
@@ -106,7 +107,10 @@ impl SqliteStore {
     }
 
     /// Runs one reading call in one snapshot.
-    async fn read<T, F>(&self, work: impl FnOnce(load::Reading) -> F + Send + 'static) -> Result<T, StoreError>
+    async fn read<T, F>(
+        &self,
+        work: impl FnOnce(load::Reading) -> F + Send + 'static,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send,
@@ -201,7 +205,11 @@ impl Store for SqliteStore {
         self.read(move |read| load::outcome(read, caller, fingerprint)).await
     }
 
-    async fn items(&self, filter: &ItemFilter, page: Page) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError> {
+    async fn items(
+        &self,
+        filter: &ItemFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError> {
         let filter = filter.clone();
         self.read(move |read| list::items(read, filter, page)).await
     }
@@ -210,7 +218,11 @@ impl Store for SqliteStore {
         self.read(move |read| list::movements(read, id, page)).await
     }
 
-    async fn users(&self, query: Option<&str>, page: Page) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError> {
+    async fn users(
+        &self,
+        query: Option<&str>,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError> {
         let query = query.map(str::to_lowercase);
         self.read(move |read| list::users(read, query, page)).await
     }
