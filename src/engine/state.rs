@@ -169,8 +169,8 @@ impl Inner {
         gauge("purser_journal_durable_seq", self.ground.durable.get().get() as f64);
         gauge("purser_store_stored_seq", self.ground.stored.get().get() as f64);
         gauge("purser_store_reachable", f64::from(u8::from(self.store_status.is_reachable())));
-        gauge("purser_operations_running", self.admission.running() as f64);
-        gauge("purser_operations_max", self.admission.most() as f64);
+        gauge("purser_permits_used", self.admission.running() as f64);
+        gauge("purser_permits_max", self.admission.most() as f64);
         let residents = [
             (Product::NAME, self.products.residents()),
             (Balance::NAME, self.balances.residents()),
