@@ -178,7 +178,7 @@ pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progres
         None => directory.secret()?,
     };
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
-    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store").enable_all().build().map_err(failed)?;
+    let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build().map_err(failed)?;
     let handle = runtime.handle().clone();
     let keeper = RuntimeKeeper(Mutex::new(Some(runtime)));
     let survey = {
