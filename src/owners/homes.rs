@@ -4,9 +4,9 @@
 use crate::journal::Position;
 use actix_rt::{Arbiter, ArbiterHandle, System};
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     static HOME: RefCell<Option<ArbiterHandle>> = const { RefCell::new(None) };
@@ -40,7 +40,8 @@ impl Homes {
                 tracing::warn!(%error, "the owners' system ended with an error");
             }
         })?;
-        let (system, own) = start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
+        let (system, own) =
+            start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
         Ok(Self { own, next: AtomicUsize::new(0), system: Mutex::new(Some((system, thread))) })
     }
 
