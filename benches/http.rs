@@ -117,7 +117,9 @@ impl Connection {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the server closed the connection")
             }
-            let Some(head) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            let Some(head) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+                continue;
+            };
             let text = std::str::from_utf8(&self.buffer[..head])?;
             let length = text.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
@@ -250,7 +252,10 @@ async fn metric(server: &Server, name: &str) -> anyhow::Result<f64> {
 }
 
 async fn compare(duration: Duration, workers: usize, pairs: u64) -> anyhow::Result<()> {
-    println!("{workers} workers, {} s a run, {pairs} pairs; CPU is the server's, without the store's threads", duration.as_secs());
+    println!(
+        "{workers} workers, {} s a run, {pairs} pairs; CPU is the server's, without the store's threads",
+        duration.as_secs()
+    );
     for (items, name) in [(1, "hot"), (10_000, "uniform")] {
         let directory = tempfile::tempdir_in(".")?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
@@ -273,7 +278,8 @@ async fn compare(duration: Duration, workers: usize, pairs: u64) -> anyhow::Resu
                 drop(bare);
                 let syncs = metric(&server, "purser_journal_fdatasync_seconds_count").await?;
                 let ours = load(&server, purchases(&shop, connections), duration).await?;
-                let syncs = (metric(&server, "purser_journal_fdatasync_seconds_count").await? - syncs) / duration.as_secs_f64();
+                let syncs = (metric(&server, "purser_journal_fdatasync_seconds_count").await? - syncs)
+                    / duration.as_secs_f64();
                 let backlog = metric(&server, "purser_backlog_records").await?;
                 let draining = Instant::now();
                 while metric(&server, "purser_backlog_records").await? > 0.0 {

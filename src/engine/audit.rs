@@ -41,7 +41,8 @@ pub struct DriftReport {
 impl Inner {
     pub(super) async fn audit(self: &Arc<Self>) -> Result<Read<Vec<Check>>, EngineError> {
         let durable = self.ground.durable.get();
-        let caught_up = tokio::time::timeout(self.options.read_timeout * 6, self.ground.stored.wait(durable)).await;
+        let caught_up =
+            tokio::time::timeout(self.options.read_timeout * 6, self.ground.stored.wait(durable)).await;
         let snapshot = self.store.audit().await?;
         let mut checks = vec![Check {
             name: "store has caught up".into(),
@@ -62,7 +63,11 @@ impl Inner {
             // A frame that is being written looks torn, so only what was durable counts.
             Ok(Ok(survey)) => {
                 let last = survey.last();
-                let detail = format!("{} segments, records {} to {last}", survey.segments.len(), survey.first().unwrap_or_default());
+                let detail = format!(
+                    "{} segments, records {} to {last}",
+                    survey.segments.len(),
+                    survey.first().unwrap_or_default()
+                );
                 Check { name, ok: last >= durable || survey.segments.is_empty(), detail }
             }
             Ok(Err(error)) => Check { name, ok: false, detail: error.to_string() },
@@ -76,7 +81,11 @@ impl Inner {
         let open = self.open_holds(&self.products).await + self.open_holds(&self.balances).await;
         if open == 0 || self.admission.running() > 0 {
             let running = self.admission.running();
-            return Check { name, ok: true, detail: format!("{open} open holds, {running} operations in progress") };
+            return Check {
+                name,
+                ok: true,
+                detail: format!("{open} open holds, {running} operations in progress"),
+            };
         }
         Check { name, ok: false, detail: format!("{open} open holds without an operation in progress") }
     }
@@ -89,7 +98,10 @@ impl Inner {
         open
     }
 
-    pub(super) async fn sync_stock(self: &Arc<Self>, id: Option<ProductId>) -> Result<Read<DriftReport>, EngineError> {
+    pub(super) async fn sync_stock(
+        self: &Arc<Self>,
+        id: Option<ProductId>,
+    ) -> Result<Read<DriftReport>, EngineError> {
         let mut report = DriftReport { checked: 0, drifted: Vec::new() };
         let mut as_of = Seq::ZERO;
         let mut after = id.map_or(ProductId::new(0), |id| ProductId::new(id.get().saturating_sub(1)));
@@ -108,7 +120,11 @@ impl Inner {
         if let Some(id) = id.filter(|_| report.checked == 0) {
             let pin = self.pin(&self.products, id, Missing::Item).await?;
             let seq = pin.cell.last();
-            return Err(EngineError::Rejected { rejection: Rejection::NotFound(Missing::Item), seq, replayed: false });
+            return Err(EngineError::Rejected {
+                rejection: Rejection::NotFound(Missing::Item),
+                seq,
+                replayed: false,
+            });
         }
         Ok(Read { value: report, as_of })
     }
@@ -149,7 +165,11 @@ impl Inner {
     }
 
     /// The journal's stock movements after `from`, up to `to`.
-    async fn movements_between(&self, from: Seq, to: Seq) -> Result<HashMap<ProductId, Vec<(Seq, i64)>>, EngineError> {
+    async fn movements_between(
+        &self,
+        from: Seq,
+        to: Seq,
+    ) -> Result<HashMap<ProductId, Vec<(Seq, i64)>>, EngineError> {
         if from >= to {
             return Ok(HashMap::new());
         }
