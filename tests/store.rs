@@ -12,7 +12,6 @@ mod lease;
 #[path = "store/outage.rs"]
 mod outage;
 #[path = "store/rates.rs"]
-mod rates;
 #[path = "store/reading.rs"]
 mod reading;
 #[path = "store/story.rs"]
