@@ -11,7 +11,6 @@ mod fixture;
 mod lease;
 #[path = "store/outage.rs"]
 mod outage;
-#[path = "store/rates.rs"]
 #[path = "store/reading.rs"]
 mod reading;
 #[path = "store/story.rs"]
