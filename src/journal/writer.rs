@@ -99,7 +99,12 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
             offset: current.end,
             file: disk.open(&segment::file_name(current.segment))?,
         },
-        None => prepare(disk.as_ref(), recovered.next_segment, options.segment_bytes, recovered.journal_id)?,
+        None => Open {
+            number: recovered.next_segment,
+            size: options.segment_bytes,
+            offset: segment::HEADER_BYTES as u64,
+            file: disk.open(&segment::file_name(recovered.next_segment))?,
+        },
     };
     space.add(usable(current.size).saturating_sub(current.offset - segment::HEADER_BYTES as u64));
     let (orders, order_queue) = mpsc::channel();
@@ -297,12 +302,14 @@ impl Keeper {
         while self.closed.len() > self.options.keep_segments
             && self.closed.front().is_some_and(|(_, last)| *last <= self.stored)
         {
-            if let Some((segment, _)) = self.closed.pop_front() {
-                match self.disk.remove(&segment::file_name(segment)) {
-                    Ok(()) => removed = true,
-                    Err(error) => tracing::warn!(%error, segment, "an old journal segment stays"),
-                }
+            let Some((segment, last)) = self.closed.pop_front() else { break };
+            if let Err(error) = self.disk.remove(&segment::file_name(segment)) {
+                // Those behind it stay too: a journal with a gap does not start.
+                tracing::warn!(%error, segment, "an old journal segment stays for now");
+                self.closed.push_front((segment, last));
+                break;
             }
+            removed = true;
         }
         if removed && let Err(error) = self.disk.sync_directory() {
             tracing::warn!(%error, "the journal's directory could not be synced after a removal");
