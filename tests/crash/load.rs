@@ -1,9 +1,9 @@
 //! A mixed load of purchases, orders, cancels and transfers, half of them keyed, with a log of what each was told.
 
-use crate::support::{Dice, eventually};
 use crate::support::api::{Item, User, order_of};
 use crate::support::http::Reply;
 use crate::support::server::Server;
+use crate::support::{Dice, eventually};
 use serde_json::{Value, json};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
