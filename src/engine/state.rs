@@ -65,7 +65,9 @@ impl Inner {
         let records = self.ground.durable.get().get().saturating_sub(self.ground.stored.get().get());
         let age = |oldest: crate::domain::Timestamp| self.ground.clock.now().micros() - oldest.micros();
         let micros = self.store_status.oldest().map_or(0, age).max(0);
-        Backlog { records, bytes: self.store_status.backlog_bytes(), seconds: micros as f64 / 1e6 }
+        // Counted where they are written: write-behind takes nothing up while it waits for a store that is away.
+        let bytes = self.ground.journal.durable_bytes().saturating_sub(self.store_status.stored_bytes());
+        Backlog { records, bytes, seconds: micros as f64 / 1e6 }
     }
 
     pub(super) fn health(&self) -> Health {

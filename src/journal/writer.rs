@@ -13,6 +13,7 @@ use crate::domain::{Record, Seq};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub struct Start<'a> {
     pub recovered: &'a Recovered,
     pub tail: Arc<Tail>,
     pub durable: Arc<Position>,
+    /// Counts the bytes of all frames written.
+    pub durable_bytes: Arc<AtomicU64>,
     pub space: Arc<Space>,
     pub halt: Arc<Halt>,
     pub durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
@@ -91,7 +94,7 @@ struct Open {
 
 /// Starts both threads on a recovered journal.
 pub fn start(start: Start<'_>) -> io::Result<Threads> {
-    let Start { disk, options, recovered, tail, durable, space, halt, durable_records } = start;
+    let Start { disk, options, recovered, tail, durable, durable_bytes, space, halt, durable_records } = start;
     let current = match &recovered.current {
         Some(current) => Open {
             number: current.segment,
@@ -123,6 +126,7 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
     let writer = Writer {
         tail,
         durable,
+        durable_bytes,
         space,
         halt: halt.clone(),
         durable_records,
@@ -157,6 +161,7 @@ fn prepare(disk: &dyn Disk, number: u32, size: u64, journal_id: Uuid) -> io::Res
 struct Writer {
     tail: Arc<Tail>,
     durable: Arc<Position>,
+    durable_bytes: Arc<AtomicU64>,
     space: Arc<Space>,
     halt: Arc<Halt>,
     durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
@@ -210,6 +215,7 @@ impl Writer {
         let records: Vec<_> = rest.drain(..count).map(|pending| pending.record).collect();
         if let Some(record) = records.last() {
             self.last = record.seq;
+            self.durable_bytes.fetch_add(written, Ordering::Relaxed);
             self.durable.advance(self.last);
         }
         // Without a write-behind there is nobody to tell; the journal holds the records all the same.
