@@ -8,8 +8,8 @@ mod support;
 
 use private_postgres::PrivatePostgres;
 use purser::Engine;
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, Executor};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{Cpu, History, Load, Opened, Sold, Spread, Table, Target, fdatasync_rate, micros, rounded};
@@ -71,7 +71,8 @@ async fn row_locks(
     let options = postgres.socket_url().parse::<PgConnectOptions>()?.database(database);
     let options = options.options([("synchronous_commit", "on"), ("jit", "off")]);
     let mut admin = PgConnection::connect_with(&options).await?;
-    admin.execute(&*format!("CREATE SEQUENCE placed START {}", history.last().next())).await?;
+    let sequence = format!("CREATE SEQUENCE placed START {}", history.last().next());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sequence)).execute(&mut admin).await?;
     let mut connections = Vec::new();
     for _ in 0..clients {
         connections.push(PgConnection::connect_with(&options).await?);

@@ -49,8 +49,7 @@ fn main() -> anyhow::Result<()> {
         "SQLite records/s",
         "CPU us a record",
     ]);
-    let [mut ratios, mut copied, mut applied, mut embedded] =
-        <[Spread; 4]>::default();
+    let [mut ratios, mut copied, mut applied, mut embedded] = <[Spread; 4]>::default();
     for pair in 1..=pairs {
         let mut history = History::new(USERS, PRODUCTS);
         let opening: Vec<Record> = history.opening().collect();
