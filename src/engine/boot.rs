@@ -81,7 +81,14 @@ impl DataDir {
         Directory::open(path).map_err(failed)?;
         let lock_path = path.join("lock");
         let mut options = OpenOptions::new();
-        let mut lock = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock_path).map_err(failed)?;
+        let mut lock = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -170,7 +177,11 @@ pub fn check_continuity(survey: &reader::Survey, watermark: Seq) -> Result<(), S
 }
 
 /// See [`Engine::start_with`].
-pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progress: Progress) -> Result<Engine, StartError> {
+pub(super) async fn start(
+    options: EngineOptions,
+    clock: Arc<dyn Clock>,
+    progress: Progress,
+) -> Result<Engine, StartError> {
     let directory = DataDir::open(&options.data_dir)?;
     let disk = directory.journal()?;
     let secret = match &options.secret {
@@ -178,7 +189,12 @@ pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progres
         None => directory.secret()?,
     };
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
-    let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build().map_err(failed)?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("store")
+        .enable_all()
+        .build()
+        .map_err(failed)?;
     let handle = runtime.handle().clone();
     let keeper = RuntimeKeeper(Mutex::new(Some(runtime)));
     let survey = {
@@ -194,7 +210,10 @@ pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progres
         run_blocking(&handle, move || reader::recover(disk.as_ref(), survey, Uuid::now_v7())).await??
     };
     if recovered.dropped_torn_frame {
-        tracing::warn!(last = recovered.last.get(), "a torn frame at the journal's end was dropped; it was never acknowledged");
+        tracing::warn!(
+            last = recovered.last.get(),
+            "a torn frame at the journal's end was dropped; it was never acknowledged"
+        );
     }
     let claim = Claim {
         journal_id: recovered.journal_id,
@@ -212,7 +231,10 @@ pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progres
         let (disk, store, most) = (disk.clone(), store.clone(), options.batch_records_max);
         let last = recovered.last;
         let blocking = handle.clone();
-        lease = run_blocking(&handle, move || drain(&blocking, disk.as_ref(), store.as_ref(), lease, last, most, &progress)).await??;
+        lease = run_blocking(&handle, move || {
+            drain(&blocking, disk.as_ref(), store.as_ref(), lease, last, most, &progress)
+        })
+        .await??;
     }
     assemble(Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next }).await
 }
@@ -237,7 +259,8 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     let halt = Arc::new(Halt::default());
     let (durable_records, durable_queue) = mpsc::unbounded_channel();
     let journal =
-        Journal::open(disk.clone(), options.journal, &recovered, next, halt.clone(), durable_records).map_err(failed)?;
+        Journal::open(disk.clone(), options.journal, &recovered, next, halt.clone(), durable_records)
+            .map_err(failed)?;
     let stored = Arc::new(Position::new(lease.watermark, halt.clone()));
     let durable = journal.durable().clone();
     let revocations = Revocations::new(options.access_token_seconds);
@@ -381,7 +404,9 @@ fn drain(
         Ok(())
     })
     .or_else(|error| match error {
-        ReadError::Io(_) => Ok(reader::Survey { journal_id: None, segments: Vec::new(), empty: Vec::new(), torn: None }),
+        ReadError::Io(_) => {
+            Ok(reader::Survey { journal_id: None, segments: Vec::new(), empty: Vec::new(), torn: None })
+        }
         other => Err(other),
     })?;
     if !pending.is_empty() {

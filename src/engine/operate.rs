@@ -9,7 +9,8 @@ use crate::domain::{Operation, Record, Rejection, Seq, UserId};
 use crate::journal::{HaltReason, Reservation};
 use crate::owners::admission::{Admission, NoPermit, Permit};
 use crate::owners::messages::{
-    AskKey, Cause, Claim, Commit, Committed, Glimpse, KeyAnswer, NotClaimed, NotCommitted, Refused, RememberRefusal, View,
+    AskKey, Cause, Claim, Commit, Committed, Glimpse, KeyAnswer, NotClaimed, NotCommitted, Refused,
+    RememberRefusal, View,
 };
 use crate::owners::slot::OwnerPermit;
 use crate::owners::{Hold, KeyGuard, Kind, Party, Pin, PinError, Supervisor, homes};
@@ -151,8 +152,9 @@ impl Inner {
         if self.ground.halt.is_halted() {
             return Err(Busy::ShuttingDown.into());
         }
-        let backlog = self.backlog();
-        if backlog.records >= self.options.backlog_records_max || backlog.bytes >= self.options.backlog_bytes_max {
+        let records = self.ground.durable.get().get().saturating_sub(self.ground.stored.get().get());
+        let bytes = self.store_status.backlog_bytes();
+        if records >= self.options.backlog_records_max || bytes >= self.options.backlog_bytes_max {
             return Err(Busy::BacklogFull.into());
         }
         if durability == Durability::Store && !self.store_status.is_reachable() {
@@ -258,7 +260,12 @@ impl Inner {
         EngineError::Rejected { rejection, seq, replayed: false }
     }
 
-    async fn remember(&self, operation: Operation, refused: Refused, key: KeyGuard) -> Result<Seq, EngineError> {
+    async fn remember(
+        &self,
+        operation: Operation,
+        refused: Refused,
+        key: KeyGuard,
+    ) -> Result<Seq, EngineError> {
         let space = self.ground.journal.reserve(USUAL_BYTES).await?;
         let (reply, answer) = oneshot::channel();
         let pin = key.pin();

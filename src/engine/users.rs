@@ -39,7 +39,11 @@ pub(super) async fn register(mut work: Work, registration: Registration) -> Resu
     let owner = directory(&engine, name.shard()).await?;
     let _permit = work.admit(&owner)?;
     let user_id = engine.view(&owner, |glimpse| glimpse.entity.reserve_user()).await?;
-    let user = engine.balances.spawn_unborn(user_id).await.map_err(|error| engine.not_pinned(error, Missing::User))?;
+    let user = engine
+        .balances
+        .spawn_unborn(user_id)
+        .await
+        .map_err(|error| engine.not_pinned(error, Missing::User))?;
     let now = engine.ground.clock.now();
     let profile = Arc::new(Profile {
         name: request.name.clone(),
@@ -79,7 +83,11 @@ pub(super) async fn register(mut work: Work, registration: Registration) -> Resu
     outcome
 }
 
-async fn new_family(engine: &Inner, user_id: UserId, role: crate::domain::user::Role) -> Result<(OpenedSession, Pin<Session>), Stop> {
+async fn new_family(
+    engine: &Inner,
+    user_id: UserId,
+    role: crate::domain::user::Role,
+) -> Result<(OpenedSession, Pin<Session>), Stop> {
     let family_id = FamilyId::new(Uuid::now_v7());
     let family = engine.sessions.spawn_unborn(family_id).await;
     let family = family.map_err(|error| engine.not_pinned(error, Missing::Session))?;
@@ -90,7 +98,10 @@ async fn new_family(engine: &Inner, user_id: UserId, role: crate::domain::user::
 }
 
 impl Inner {
-    pub(super) async fn register(self: &Arc<Self>, mut request: NewUserRequest) -> Result<LoggedIn, EngineError> {
+    pub(super) async fn register(
+        self: &Arc<Self>,
+        mut request: NewUserRequest,
+    ) -> Result<LoggedIn, EngineError> {
         let password_hash = match request.password.take() {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
@@ -105,7 +116,11 @@ impl Inner {
         }
     }
 
-    pub(super) async fn create_user(self: &Arc<Self>, call: Call, mut request: NewUserRequest) -> super::Answer {
+    pub(super) async fn create_user(
+        self: &Arc<Self>,
+        call: Call,
+        mut request: NewUserRequest,
+    ) -> super::Answer {
         let password_hash = match request.password.take() {
             // A hash is salted, so the request is told apart by what was asked for, not by what is stored.
             Some(password) => Some((self.passwords.hash(password.clone()).await?, password)),
@@ -122,7 +137,11 @@ impl Inner {
         self.operate(call, Operation::Register, identity, move |work, _| register(work, registration)).await
     }
 
-    pub(super) async fn log_in(self: &Arc<Self>, email: &str, password: String) -> Result<LoggedIn, EngineError> {
+    pub(super) async fn log_in(
+        self: &Arc<Self>,
+        email: &str,
+        password: String,
+    ) -> Result<LoggedIn, EngineError> {
         let known = match Email::parse(email) {
             Ok(email) => self.user_by_email(&email).await?,
             Err(_) => None,
@@ -154,7 +173,8 @@ impl Inner {
         let holder = loop {
             let (sought, read_at) = seek(self, &name).await?;
             let name = name.clone();
-            let seen = self.view(&owner, move |glimpse| (glimpse.entity.recent(&name), glimpse.let_go)).await?;
+            let seen =
+                self.view(&owner, move |glimpse| (glimpse.entity.recent(&name), glimpse.let_go)).await?;
             match seen {
                 (Some(recent), _) => break recent,
                 (None, let_go) if read_at >= let_go => break sought.stored,

@@ -138,8 +138,7 @@ impl Position {
         poll_fn::<(), _>(|context| {
             shard.attendant.register(context.waker());
             shard.attended.store(true, Ordering::SeqCst);
-            let reached =
-                if self.halt.is_halted() { u64::MAX } else { self.reached.load(Ordering::SeqCst) };
+            let reached = if self.halt.is_halted() { u64::MAX } else { self.reached.load(Ordering::SeqCst) };
             shard.wake(reached);
             Poll::Pending
         })

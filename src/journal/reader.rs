@@ -91,12 +91,17 @@ fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError
     for number in numbers {
         let bytes = disk.read(&segment::file_name(number))?;
         check_header(&bytes, number, &mut survey)?;
-        let scan = Scan { number, bytes: &bytes, expected: survey.segments.last().map(|known| known.last.next()) };
+        let scan =
+            Scan { number, bytes: &bytes, expected: survey.segments.last().map(|known| known.last.next()) };
         match scan.run(&mut survey.torn, from, each)? {
             None => survey.empty.push(number),
             Some(_) if !survey.empty.is_empty() => {
                 let what = "frames follow a segment without any".to_owned();
-                return Err(ReadError::Damaged { segment: number, offset: segment::HEADER_BYTES as u64, what });
+                return Err(ReadError::Damaged {
+                    segment: number,
+                    offset: segment::HEADER_BYTES as u64,
+                    what,
+                });
             }
             Some(surveyed) => survey.segments.push(surveyed),
         }
@@ -104,7 +109,11 @@ fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError
     // Frames behind a torn one could only have been written after it was whole.
     match survey.torn {
         Some((number, offset)) if survey.segments.last().is_some_and(|last| last.segment > number) => {
-            Err(ReadError::Damaged { segment: number, offset, what: "a torn frame with others behind it".into() })
+            Err(ReadError::Damaged {
+                segment: number,
+                offset,
+                what: "a torn frame with others behind it".into(),
+            })
         }
         _ => Ok(survey),
     }
@@ -112,7 +121,8 @@ fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError
 
 fn check_header(bytes: &[u8], number: u32, survey: &mut Survey) -> Result<(), ReadError> {
     let damaged = |what: &str| ReadError::Damaged { segment: number, offset: 0, what: what.to_owned() };
-    let header = Header::decode(bytes).ok_or_else(|| damaged("the segment's header does not fit its checksum"))?;
+    let header =
+        Header::decode(bytes).ok_or_else(|| damaged("the segment's header does not fit its checksum"))?;
     if header.segment != number {
         return Err(damaged("the segment's header has another number than its name"));
     }
@@ -249,7 +259,8 @@ impl Scan<'_> {
         for bytes in frame::records(payload) {
             let bytes = bytes.ok_or_else(|| self.damaged(offset, "a record is longer than its frame"))?;
             if seq >= from {
-                let record = codec::decode(bytes).map_err(|error| self.damaged(offset, &error.to_string()))?;
+                let record =
+                    codec::decode(bytes).map_err(|error| self.damaged(offset, &error.to_string()))?;
                 if record.seq != seq {
                     return Err(self.damaged(offset, "a record has another position than its frame says"));
                 }
@@ -283,7 +294,8 @@ pub fn recover(disk: &dyn Disk, survey: Survey, new_id: Uuid) -> Result<Recovere
         segment::create(disk, header, &bytes[segment::HEADER_BYTES..current.end as usize])?;
     }
     disk.sync_directory()?;
-    let next_segment = current.as_ref().map_or_else(|| survey.empty.first().copied().unwrap_or(1), |c| c.segment + 1);
+    let next_segment =
+        current.as_ref().map_or_else(|| survey.empty.first().copied().unwrap_or(1), |c| c.segment + 1);
     let dropped_torn_frame = survey.torn.is_some();
     Ok(Recovered { journal_id, closed, current, next_segment, last, dropped_torn_frame })
 }

@@ -18,7 +18,11 @@ pub struct Cell {
 impl Cell {
     /// An entity as it was loaded; `last` is the last record known to have touched it.
     pub fn new(total: i64, version: u64, last: Seq) -> Self {
-        Self { total: AtomicI64::new(total), version: AtomicU64::new(version), last: AtomicU64::new(last.get()) }
+        Self {
+            total: AtomicI64::new(total),
+            version: AtomicU64::new(version),
+            last: AtomicU64::new(last.get()),
+        }
     }
 
     /// The newest version that is enqueued.

@@ -61,7 +61,10 @@ pub struct Threads {
 
 enum Order {
     /// The writer went on to this segment; `last` is the last record of the one before.
-    Opened { segment: u32, last: Seq },
+    Opened {
+        segment: u32,
+        last: Seq,
+    },
     Retire(Seq),
     Stop,
 }
@@ -270,7 +273,8 @@ impl Keeper {
     /// False when a segment is still wanting.
     fn refill(&mut self) -> bool {
         while self.prepared - self.current < SPARE_SEGMENTS {
-            match prepare(self.disk.as_ref(), self.prepared + 1, self.options.segment_bytes, self.journal_id) {
+            match prepare(self.disk.as_ref(), self.prepared + 1, self.options.segment_bytes, self.journal_id)
+            {
                 Ok(open) => {
                     self.prepared = open.number;
                     self.space.add(usable(open.size));
@@ -308,5 +312,8 @@ impl Keeper {
 
 /// Frame and record overhead are part of what a record may take.
 pub const fn record_payload_max(segment_bytes: u64) -> usize {
-    (record_bytes_max(segment_bytes) as usize) - frame::HEADER_BYTES - frame::RECORD_OVERHEAD - frame::ALIGNMENT
+    (record_bytes_max(segment_bytes) as usize)
+        - frame::HEADER_BYTES
+        - frame::RECORD_OVERHEAD
+        - frame::ALIGNMENT
 }

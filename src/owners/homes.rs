@@ -39,7 +39,8 @@ impl Homes {
                 tracing::warn!(%error, "the owners' system ended with an error");
             }
         })?;
-        let (system, own) = start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
+        let (system, own) =
+            start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
         Ok(Self { own, next: AtomicUsize::new(0), system })
     }
 
@@ -52,7 +53,6 @@ impl Homes {
             self.own[next].clone()
         })
     }
-
 }
 
 impl Drop for Homes {

@@ -80,7 +80,9 @@ impl<K: Kind> Supervisor<K> {
                 Entry::Loading(waiters) => waiters.push(reply),
             },
             MapEntry::Vacant(vacant) => {
-                if self.residents.load(Ordering::Relaxed) >= self.residents_max.saturating_add(self.residents_max / 8) {
+                if self.residents.load(Ordering::Relaxed)
+                    >= self.residents_max.saturating_add(self.residents_max / 8)
+                {
                     return Err(PinError::Overloaded);
                 }
                 vacant.insert(Entry::Loading(vec![reply]));
@@ -115,8 +117,7 @@ impl<K: Kind> Supervisor<K> {
         let (reply, answer) = oneshot::channel();
         let (supervisor, home) = (self.clone(), self.homes.choose());
         let spawned = home.spawn_fn(move || {
-            let unborn =
-                Loaded { id, entity: K::unborn(), desk: K::Desk::default(), total: 0, version: 0 };
+            let unborn = Loaded { id, entity: K::unborn(), desk: K::Desk::default(), total: 0, version: 0 };
             let slot = supervisor.start_owner(unborn, Cell::default(), Seq::ZERO);
             let pin = Pin::new(&slot);
             // Ids are reserved, so nobody can have asked for this one but by guessing; guessers are told "not found".
@@ -140,7 +141,12 @@ impl<K: Kind> Supervisor<K> {
     }
 
     /// On the owner's arbiter.
-    pub(super) fn start_owner(self: &Arc<Self>, loaded: Loaded<K>, cell: Cell, loaded_at: Seq) -> Arc<Slot<K>> {
+    pub(super) fn start_owner(
+        self: &Arc<Self>,
+        loaded: Loaded<K>,
+        cell: Cell,
+        loaded_at: Seq,
+    ) -> Arc<Slot<K>> {
         let mut made = None;
         let ground = self.ground.clone();
         Owner::create(|context: &mut Context<Owner<K>>| {

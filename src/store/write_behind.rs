@@ -152,7 +152,9 @@ impl WriteBehind {
                 self.fenced(format!("a later engine (epoch {})", position.epoch))
             }
             Ok(position) if position.watermark == batch.to => Some(true),
-            Ok(position) if position.watermark < batch.after => self.bring_forward(position.watermark, batch.after).await,
+            Ok(position) if position.watermark < batch.after => {
+                self.bring_forward(position.watermark, batch.after).await
+            }
             Ok(_) | Err(_) => Some(false),
         }
     }
@@ -164,7 +166,11 @@ impl WriteBehind {
 
     /// The store lost what it had confirmed (fail-over, restored backup): the segments give it back.
     async fn bring_forward(&self, from: Seq, to: Seq) -> Option<bool> {
-        tracing::error!(from = from.get(), to = to.get(), "the store was rewound; applying the journal again");
+        tracing::error!(
+            from = from.get(),
+            to = to.get(),
+            "the store was rewound; applying the journal again"
+        );
         let disk = self.disk.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut records = Vec::new();
