@@ -204,7 +204,8 @@ impl Scan<'_> {
     }
 
     fn is_blank(&self, offset: usize) -> bool {
-        self.bytes[offset..].iter().all(|byte| *byte == 0)
+        // Whole segments are looked at in this way, so by blocks: looking for an end at every byte takes many times as long.
+        self.bytes[offset..].chunks(4_096).all(|block| block.iter().fold(0, |seen, byte| seen | byte) == 0)
     }
 
     /// The frame's last record, if the frame is in its place.
