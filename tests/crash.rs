@@ -30,7 +30,7 @@ fn trade_until(
         let trading: Vec<_> =
             (0..WORKERS).map(|worker| scope.spawn(move || shop.trade(worker, cycle, acks))).collect();
         eventually("enough operations are acknowledged", || {
-            let over = trading.iter().any(|worker| worker.is_finished());
+            let over = trading.iter().any(std::thread::ScopedJoinHandle::is_finished);
             (over || acks.load(Ordering::Relaxed) >= acknowledged).then_some(())
         });
         stop(server);

@@ -189,12 +189,11 @@ impl Inner {
         record: Option<Arc<Record>>,
         durability: Durability,
     ) -> Result<Reply, EngineError> {
-        let outcome = match record {
-            Some(record) => Outcome::of(&record, None).ok_or(EngineError::Internal)?,
-            None => {
-                let stored = self.store.outcome(caller, self.fingerprint(key)).await?;
-                stored.value.ok_or(EngineError::Internal)?.outcome
-            }
+        let outcome = if let Some(record) = record {
+            Outcome::of(&record, None).ok_or(EngineError::Internal)?
+        } else {
+            let stored = self.store.outcome(caller, self.fingerprint(key)).await?;
+            stored.value.ok_or(EngineError::Internal)?.outcome
         };
         self.ground.durable.wait(seq).await?;
         match outcome {

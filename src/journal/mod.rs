@@ -101,7 +101,8 @@ impl Journal {
 
     /// Tells the journal what the store has, so that old segments may go.
     pub fn retire(&self, stored: Seq) {
-        if let Some(threads) = self.writer.lock().unwrap_or_else(|poison| poison.into_inner()).as_ref() {
+        if let Some(threads) = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref()
+        {
             threads.retire(stored);
         }
     }
@@ -120,7 +121,7 @@ impl Journal {
     /// Writes what is enqueued and stops the threads. Nothing may be enqueued afterwards.
     pub fn close(&self) {
         self.tail.close();
-        let threads = self.writer.lock().unwrap_or_else(|poison| poison.into_inner()).take();
+        let threads = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(threads) = threads {
             threads.join();
         }

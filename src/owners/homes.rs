@@ -57,7 +57,7 @@ impl Homes {
 
     /// Ends the engine's own arbiters. Owners on lent ones end with those.
     pub fn stop(&self) {
-        let system = self.system.lock().unwrap_or_else(|poison| poison.into_inner()).take();
+        let system = self.system.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some((system, thread)) = system {
             system.stop();
             let _ = thread.join();

@@ -128,8 +128,10 @@ impl Plan {
             let (movement, posting) = (&row.movement, &row.movement.posting);
             copy.count(movement.product_id.get()).count(posting.version).count(row.seq.get());
             copy.int(posting.delta).int(posting.total).text(movement.kind.word());
-            copy.maybe_uuid(movement.order_id.map(|id| id.get()));
-            copy.maybe_text(movement.reason.as_ref().map(|text| text.as_str())).int(row.at.micros()).end();
+            copy.maybe_uuid(movement.order_id.map(crate::domain::ids::OrderId::get));
+            copy.maybe_text(movement.reason.as_ref().map(crate::domain::text::Text::as_str))
+                .int(row.at.micros())
+                .end();
         }
         self.copy(copy);
     }
@@ -209,9 +211,11 @@ impl Plan {
             let (entry, posting) = (&row.entry, &row.entry.posting);
             copy.count(entry.user_id.get()).count(posting.version).count(row.seq.get());
             copy.int(posting.delta).int(posting.total).text(entry.kind.word());
-            copy.maybe_uuid(entry.order_id.map(|id| id.get()));
-            copy.maybe_text(entry.reference.as_ref().map(|text| text.as_str()));
-            copy.maybe_text(entry.description.as_ref().map(|text| text.as_str())).int(row.at.micros()).end();
+            copy.maybe_uuid(entry.order_id.map(crate::domain::ids::OrderId::get));
+            copy.maybe_text(entry.reference.as_ref().map(crate::domain::text::Text::as_str));
+            copy.maybe_text(entry.description.as_ref().map(crate::domain::text::Text::as_str))
+                .int(row.at.micros())
+                .end();
         }
         self.copy(copy);
     }
@@ -230,7 +234,7 @@ impl Plan {
             heads.text(row.status.word()).int(order.total.minor());
             heads.maybe_text(failure.map(|failure| &*failure.code));
             heads.maybe_text(failure.map(|failure| &*failure.detail));
-            heads.maybe_count(failure.and_then(|failure| failure.product_id).map(|id| id.get()));
+            heads.maybe_count(failure.and_then(|failure| failure.product_id).map(ProductId::get));
             heads.int(order.created_at.micros()).int(row.updated_at.micros()).end();
             for (line, number) in order.lines.iter().zip(0i64..) {
                 lines.uuid(id.get()).int(number).count(line.product_id.get()).int(line.quantity.get().into());
@@ -246,7 +250,7 @@ impl Plan {
         }
         let mut arrays = Arrays(PgArguments::default());
         arrays.add(steps.keys().map(|id| id.get()))?;
-        arrays.add(steps.values().map(|step| step.status.map(|status| status.word())))?;
+        arrays.add(steps.values().map(|step| step.status.map(crate::domain::order::OrderStatus::word)))?;
         arrays.add(steps.values().map(|step| step.updated_at.micros()))?;
         self.query(
             "UPDATE orders AS o SET status = coalesce(v.status, o.status), updated_at = v.updated_at
@@ -266,8 +270,11 @@ impl Plan {
         for row in &batch.returns {
             let goods = &row.goods;
             heads.uuid(goods.id.get()).count(row.seq.get()).count(goods.user_id.get());
-            heads.maybe_uuid(goods.order_id.map(|id| id.get())).int(goods.total.minor());
-            heads.maybe_text(goods.reason.as_ref().map(|text| text.as_str())).int(row.at.micros()).end();
+            heads.maybe_uuid(goods.order_id.map(crate::domain::ids::OrderId::get)).int(goods.total.minor());
+            heads
+                .maybe_text(goods.reason.as_ref().map(crate::domain::text::Text::as_str))
+                .int(row.at.micros())
+                .end();
             for (line, number) in goods.lines.iter().zip(0i64..) {
                 lines.uuid(goods.id.get()).int(number).count(line.product_id.get());
                 lines.int(line.quantity.get().into()).int(line.unit_price.minor()).end();
@@ -297,7 +304,9 @@ impl Plan {
             arrays.add(
                 rows().map(|(_, state, grant)| state.rotated.map_or(grant.opened_at, |(_, at)| at).micros()),
             )?;
-            arrays.add(rows().map(|(_, state, _)| state.revoked_at.map(|at| at.micros())))?;
+            arrays.add(
+                rows().map(|(_, state, _)| state.revoked_at.map(crate::domain::time::Timestamp::micros)),
+            )?;
             self.query(
                 "INSERT INTO sessions (family_id, user_id, role, opened_at, expires_at, generation, rotated_at, revoked_at)
                  SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -314,7 +323,8 @@ impl Plan {
             arrays
                 .add(rows().map(|(_, state)| state.rotated.map(|(generation, _)| i64::from(generation))))?;
             arrays.add(rows().map(|(_, state)| state.rotated.map(|(_, at)| at.micros())))?;
-            arrays.add(rows().map(|(_, state)| state.revoked_at.map(|at| at.micros())))?;
+            arrays
+                .add(rows().map(|(_, state)| state.revoked_at.map(crate::domain::time::Timestamp::micros)))?;
             self.query(
                 "UPDATE sessions AS s SET generation = coalesce(v.generation, s.generation),
                         rotated_at = coalesce(v.rotated_at, s.rotated_at), revoked_at = coalesce(v.revoked_at, s.revoked_at)
@@ -399,13 +409,13 @@ fn details(rows: &Products<'_>) -> Result<Arrays, StoreError> {
     let mut arrays = totals(rows)?;
     arrays.add(rows.iter().map(|(_, state)| state.created_seq.map(|seq| int(seq.get()))))?;
     let details = || rows.iter().map(|(_, state)| state.details.as_deref());
-    arrays.add(details().map(|found| found?.sku.as_ref().map(|sku| sku.as_str())))?;
+    arrays.add(details().map(|found| found?.sku.as_ref().map(crate::domain::text::Sku::as_str)))?;
     arrays.add(details().map(|found| found.map(|details| details.name.as_str())))?;
     arrays.add(details().map(|found| found.map(|details| details.name.as_str().to_lowercase())))?;
-    arrays.add(details().map(|found| found?.description.as_ref().map(|text| text.as_str())))?;
+    arrays.add(details().map(|found| found?.description.as_ref().map(crate::domain::text::Text::as_str)))?;
     arrays.add(details().map(|found| found.map(|details| details.price.minor())))?;
     arrays.add(details().map(|found| found.map(|details| int(details.revision))))?;
     arrays.add(details().map(|found| found.map(|details| details.created_at.micros())))?;
-    arrays.add(details().map(|found| found?.deleted_at.map(|at| at.micros())))?;
+    arrays.add(details().map(|found| found?.deleted_at.map(crate::domain::time::Timestamp::micros)))?;
     Ok(arrays)
 }
