@@ -18,7 +18,7 @@ const IN_FLIGHT: usize = 1_024;
 const BUYERS: usize = 1_024;
 
 fn main() -> anyhow::Result<()> {
-    let seconds = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(5);
+    let seconds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(5);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     for products in [1, 10_000] {
         runtime.block_on(run(products, Duration::from_secs(seconds)))?;

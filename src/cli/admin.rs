@@ -18,7 +18,7 @@ use std::time::Duration;
 /// How long an admin token in the data directory is good for.
 const TOKEN_SECONDS: i64 = 7 * 86_400;
 /// How often it is replaced, long before that.
-const TOKEN_REFRESH: Duration = Duration::from_secs(86_400);
+const TOKEN_REFRESH: Duration = Duration::from_hours(24);
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Refused, format!("{what}: {error}"))

@@ -198,7 +198,7 @@ impl Inner {
 
     /// Writes a product's row again, through the journal and write-behind like any change: what was sold stays sold.
     async fn rewrite(self: &Arc<Self>, id: ProductId) -> Result<Seq, EngineError> {
-        let rewrite = move |mut work: Work, _: ()| async move {
+        let rewrite = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let product = engine.pin(&engine.products, id, Missing::Item).await?;
             let space = work.space().await?;

@@ -14,7 +14,7 @@ use crate::owners::passivation::{self, PassivationOptions};
 use crate::owners::{Ground, Supervisor, admission::Admission};
 use crate::store::postgres::{PostgresOptions, PostgresStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::write_behind::{Status, WriteBehind};
+use crate::store::write_behind::{OnStored, Status, WriteBehind};
 use crate::store::{Batch, Claim, Lease, Store, StoreError};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -330,9 +330,11 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
 }
 
 /// Runs right after a flush: indexes forget, old segments may go.
-fn on_stored(ground: Arc<Ground>) -> Box<dyn Fn(&[Arc<Record>]) + Send + Sync> {
+fn on_stored(ground: Arc<Ground>) -> OnStored {
     Box::new(move |records| {
-        records.iter().for_each(|record| ground.unstored.remove(record));
+        for record in records {
+            ground.unstored.remove(record);
+        }
         if let Some(last) = records.last() {
             ground.journal.retire(last.seq);
         }
@@ -351,7 +353,7 @@ impl Inner {
         let (store, epoch) = (self.store.clone(), self.epoch);
         let (clock, keep) = (self.ground.clock.clone(), self.options.key_retention_seconds);
         self.runtime.spawn(async move {
-            let mut timer = tokio::time::interval(Duration::from_secs(3_600));
+            let mut timer = tokio::time::interval(Duration::from_hours(1));
             loop {
                 timer.tick().await;
                 if let Err(error) = store.prune_keys(epoch, clock.now().plus_seconds(-keep)).await {
@@ -423,7 +425,7 @@ pub(super) struct RuntimeKeeper(Mutex<Option<Runtime>>);
 
 impl RuntimeKeeper {
     fn handle(&self) -> tokio::runtime::Handle {
-        let runtime = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
+        let runtime = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match runtime.as_ref() {
             Some(runtime) => runtime.handle().clone(),
             None => unreachable!("the runtime is taken only when the keeper is dropped"),
@@ -433,7 +435,7 @@ impl RuntimeKeeper {
 
 impl Drop for RuntimeKeeper {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.lock().unwrap_or_else(|poison| poison.into_inner()).take() {
+        if let Some(runtime) = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
             runtime.shutdown_background();
         }
     }

@@ -153,7 +153,7 @@ impl Inner {
             return Err(Busy::ShuttingDown.into());
         }
         let records = self.ground.durable.get().get().saturating_sub(self.ground.stored.get().get());
-        let bytes = self.store_status.backlog_bytes();
+        let bytes = self.backlog_bytes();
         if records >= self.options.backlog_records_max || bytes >= self.options.backlog_bytes_max {
             return Err(Busy::BacklogFull.into());
         }
@@ -188,12 +188,11 @@ impl Inner {
         record: Option<Arc<Record>>,
         durability: Durability,
     ) -> Result<Reply, EngineError> {
-        let outcome = match record {
-            Some(record) => Outcome::of(&record, None).ok_or(EngineError::Internal)?,
-            None => {
-                let stored = self.store.outcome(caller, self.fingerprint(key)).await?;
-                stored.value.ok_or(EngineError::Internal)?.outcome
-            }
+        let outcome = if let Some(record) = record {
+            Outcome::of(&record, None).ok_or(EngineError::Internal)?
+        } else {
+            let stored = self.store.outcome(caller, self.fingerprint(key)).await?;
+            stored.value.ok_or(EngineError::Internal)?.outcome
         };
         self.ground.durable.wait(seq).await?;
         match outcome {

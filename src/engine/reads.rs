@@ -14,7 +14,7 @@ use crate::owners::Kind;
 use crate::owners::Supervisor;
 use crate::owners::messages::Glimpse;
 use crate::store::{ItemFilter, OrderFilter, Page, Row};
-use std::collections::BTreeMap;
+use std::collections::btree_map::{self, BTreeMap};
 use std::sync::Arc;
 
 type Page2<T> = Result<Read<Listed<T>>, EngineError>;
@@ -210,10 +210,10 @@ impl Inner {
                     },
                     _ => continue,
                 };
-                if !changed.contains_key(&id) {
+                if let btree_map::Entry::Vacant(place) = changed.entry(id) {
                     let snapshot = self.store.order(id).await?;
                     if let Some(row) = snapshot.value {
-                        changed.insert(id, (row.cursor, row.value));
+                        place.insert((row.cursor, row.value));
                         read_at.insert(id, snapshot.watermark);
                     }
                 }

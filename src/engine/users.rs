@@ -108,7 +108,7 @@ impl Inner {
         };
         let (report, session) = oneshot::channel();
         let registration = Registration { request, password_hash, session: Some(report) };
-        let run = move |work: Work, _: ()| register(work, registration);
+        let run = move |work: Work, (): ()| register(work, registration);
         let reply = self.operate(Call::default(), Operation::Register, (), run).await?;
         match reply.outcome {
             Outcome::Registered(user) => Ok(LoggedIn { user, session: session.await.ok(), seq: reply.seq }),
@@ -153,7 +153,7 @@ impl Inner {
         };
         let (report, session) = oneshot::channel();
         let (user_id, role) = (user.user_id, user.profile.role);
-        let open = move |mut work: Work, _: ()| async move {
+        let open = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let (opened, family) = new_family(&engine, user_id, role).await?;
             let space = work.space().await?;
@@ -193,7 +193,7 @@ impl Inner {
         family_id: FamilyId,
         generation: u32,
     ) -> Result<OpenedSession, EngineError> {
-        let rotate = move |mut work: Work, _: ()| async move {
+        let rotate = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let family = pin_family(&engine, family_id).await?;
             let _permit = work.admit(&family)?;
@@ -219,7 +219,7 @@ impl Inner {
     }
 
     pub(super) async fn log_out(self: &Arc<Self>, family_id: FamilyId) -> Result<Seq, EngineError> {
-        let revoke = move |mut work: Work, _: ()| async move {
+        let revoke = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let family = pin_family(&engine, family_id).await?;
             let _permit = work.admit(&family)?;

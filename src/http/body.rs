@@ -195,9 +195,8 @@ fn explain<T: Input>(bytes: &[u8]) -> Problem {
         return Problem::malformed_json(error.to_string());
     }
     let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
-    let error = match serde_path_to_error::deserialize::<_, Object<T>>(deserializer) {
-        Ok(_) => return Problem::malformed_json("one JSON object is expected and nothing after it"),
-        Err(error) => error,
+    let Err(error) = serde_path_to_error::deserialize::<_, Object<T>>(deserializer) else {
+        return Problem::malformed_json("one JSON object is expected and nothing after it");
     };
     let mut path: Vec<String> = error.path().iter().filter_map(segment).collect();
     let message = error.inner().to_string();

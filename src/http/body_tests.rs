@@ -65,7 +65,7 @@ fn a_wrong_field_is_named_by_its_path() {
     );
     assert!(errors(r#"{"amount":1,"items":[[1]]}"#).get("items.0").is_some());
     assert!(errors(r#"{"amount":1,"items":[{}]}"#).get("items.0.quantity").is_some());
-    assert!(errors(r#"[1]"#).get("body").is_some());
+    assert!(errors(r"[1]").get("body").is_some());
     assert!(errors("null").get("body").is_some());
 }
 
@@ -103,7 +103,7 @@ fn only_json_in_utf_8_is_read() {
     let accepted = |name: &'static str, value: &'static str| {
         let mut headers = HeaderMap::new();
         headers.insert(name.parse().expect("name"), value.parse().expect("value"));
-        media_type(&headers).map(|media| media == Media::Json).unwrap_or(false)
+        media_type(&headers).is_ok_and(|media| media == Media::Json)
     };
     for good in ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=\"UTF-8\""]
     {

@@ -77,7 +77,14 @@ impl Journal {
             halt,
             durable_records,
         })?;
-        Ok(Self { id: recovered.journal_id, tail, durable, durable_bytes, space, writer: Some(threads).into() })
+        Ok(Self {
+            id: recovered.journal_id,
+            tail,
+            durable,
+            durable_bytes,
+            space,
+            writer: Some(threads).into(),
+        })
     }
 
     /// The last position handed out.
@@ -110,7 +117,8 @@ impl Journal {
 
     /// Tells the journal what the store has, so that old segments may go.
     pub fn retire(&self, stored: Seq) {
-        if let Some(threads) = self.writer.lock().unwrap_or_else(|poison| poison.into_inner()).as_ref() {
+        if let Some(threads) = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref()
+        {
             threads.retire(stored);
         }
     }
@@ -129,7 +137,7 @@ impl Journal {
     /// Writes what is enqueued and stops the threads. Nothing may be enqueued afterwards.
     pub fn close(&self) {
         self.tail.close();
-        let threads = self.writer.lock().unwrap_or_else(|poison| poison.into_inner()).take();
+        let threads = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(threads) = threads {
             threads.join();
         }

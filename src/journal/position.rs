@@ -43,7 +43,7 @@ struct Shard {
 
 impl Shard {
     fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, Waker)>> {
-        self.waiters.lock().unwrap_or_else(|poison| poison.into_inner())
+        self.waiters.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn register(&self, position: u64, waker: &Waker) {

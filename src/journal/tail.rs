@@ -63,7 +63,7 @@ impl Tail {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poison| poison.into_inner())
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub fn appended(&self) -> Seq {
@@ -117,7 +117,7 @@ impl Tail {
                 return None;
             }
             state.writer_sleeps = true;
-            state = self.filled.wait(state).unwrap_or_else(|poison| poison.into_inner());
+            state = self.filled.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
 

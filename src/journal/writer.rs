@@ -94,7 +94,8 @@ struct Open {
 
 /// Starts both threads on a recovered journal.
 pub fn start(start: Start<'_>) -> io::Result<Threads> {
-    let Start { disk, options, recovered, tail, durable, durable_bytes, space, halt, durable_records } = start;
+    let Start { disk, options, recovered, tail, durable, durable_bytes, space, halt, durable_records } =
+        start;
     let current = match &recovered.current {
         Some(current) => Open {
             number: current.segment,

@@ -187,7 +187,7 @@ impl Kind for Session {
         Ok(Snapshot { value, watermark: snapshot.watermark })
     }
 
-    fn remember(&mut self, _: &mut (), record: &Arc<Record>, ground: &Ground) {
+    fn remember(&mut self, (): &mut (), record: &Arc<Record>, ground: &Ground) {
         for event in &record.events {
             if let Event::SessionRevoked { family_id, revoked_at } = event {
                 ground.revocations.add(*family_id, record.seq, *revoked_at);
@@ -222,13 +222,13 @@ impl Kind for Directory {
         Ok(Snapshot { value, watermark })
     }
 
-    fn remember(&mut self, _: &mut (), record: &Arc<Record>, _: &Ground) {
+    fn remember(&mut self, (): &mut (), record: &Arc<Record>, _: &Ground) {
         for event in &record.events {
             self.note(event, record.seq);
         }
     }
 
-    fn forget(&mut self, _: &mut (), stored: Seq) -> Seq {
+    fn forget(&mut self, (): &mut (), stored: Seq) -> Seq {
         self.forget(stored)
     }
 

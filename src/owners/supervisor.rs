@@ -123,7 +123,9 @@ impl<K: Kind> Supervisor<K> {
             // Ids are reserved, so nobody can have asked for this one but by guessing; guessers are told "not found".
             let old = supervisor.registry.insert(id, Entry::Resident(slot));
             if let Some(Entry::Loading(waiters)) = old {
-                waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(PinError::NotFound))));
+                for waiter in waiters {
+                    drop(waiter.send(Err(PinError::NotFound)));
+                }
             }
             drop(reply.send(pin));
         });
@@ -210,7 +212,9 @@ pub(super) fn settle_in<K: Kind>(
         }
     });
     if !spawned {
-        ids.into_iter().for_each(|id| supervisor.fail(id, &PinError::Stopped));
+        for id in ids {
+            supervisor.fail(id, &PinError::Stopped);
+        }
     }
 }
 
@@ -233,7 +237,9 @@ impl<K: Kind> Supervisor<K> {
     pub(super) fn fail(&self, id: K::Id, error: &PinError) {
         let removed = self.registry.remove_if(&id, |_, entry| matches!(entry, Entry::Loading(_)));
         if let Some((_, Entry::Loading(waiters))) = removed {
-            waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(error.clone()))));
+            for waiter in waiters {
+                drop(waiter.send(Err(error.clone())));
+            }
         }
     }
 }

@@ -53,9 +53,11 @@ pub struct WriteBehind {
     pub status: Arc<Status>,
     pub halt: Arc<Halt>,
     pub batch_records_max: usize,
-    /// Told of all records that were stored, in order.
-    pub on_stored: Box<dyn Fn(&[Arc<Record>]) + Send + Sync>,
+    pub on_stored: OnStored,
 }
+
+/// Told of all records that a flush stored, in order.
+pub type OnStored = Box<dyn Fn(&[Arc<Record>]) + Send + Sync>;
 
 impl WriteBehind {
     /// Runs until the journal is closed and everything is stored, or the engine halts. Never to be cancelled.

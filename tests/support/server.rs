@@ -395,5 +395,5 @@ fn keep(pipe: impl Read + Send + 'static, most: usize, listener: Option<Sender<S
 }
 
 fn kept(lines: &Lines) -> String {
-    lines.lock().expect("no reader of the output panics").iter().map(|line| format!("{line}\n")).collect()
+    lines.lock().expect("no reader of the output panics").iter().flat_map(|line| [line, "\n"]).collect()
 }
