@@ -1,12 +1,12 @@
 //! Sentences about one balance and the orders it pays for, and a naive model that it must agree with.
 
 use super::*;
+use crate::domain::ReturnId;
 use crate::domain::money::{LIMIT, Quantity};
 use crate::domain::order::{OrderLine, ReturnLine};
 use crate::domain::rejection::StateReason;
 use crate::domain::text::{Email, Name};
 use crate::domain::user::Role;
-use crate::domain::ReturnId;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -179,7 +179,10 @@ fn an_order_of_which_something_came_back_cannot_be_cancelled() {
     let back = goods(Some(&placed), &[(5, 1, 10)]);
     let command = BalanceCommand::TakeBack { goods: back, order: Some(Arc::new(placed.clone())) };
     granted(run(&mut balance, &command, Some(&mut placed)));
-    assert!(matches!(placed.cancel(), Err(Rejection::InvalidState { reason: StateReason::NotCancellable, .. })));
+    assert!(matches!(
+        placed.cancel(),
+        Err(Rejection::InvalidState { reason: StateReason::NotCancellable, .. })
+    ));
 }
 
 #[test]
@@ -238,7 +241,8 @@ fn a_transfer_moves_the_same_amount_out_and_in_under_one_reference() {
 #[test]
 fn a_credit_without_room_is_refused_and_with_room_under_holds_it_waits() {
     let mut balance = balance(LIMIT - 10);
-    let credit = |minor| BalanceCommand::Increment { amount: money(minor), reference: None, description: None };
+    let credit =
+        |minor| BalanceCommand::Increment { amount: money(minor), reference: None, description: None };
     assert_eq!(refused(run(&mut balance, &credit(11), None)), Rejection::BalanceLimit);
     assert_eq!(refused(balance.claim(&Room(money(11)), false)), Rejection::BalanceLimit);
     granted(balance.claim(&Room(money(6)), false));
@@ -279,7 +283,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         (1i64..60).prop_map(Act::Debit),
         lines.prop_map(Act::Place),
         (any::<usize>(), 0u8..3).prop_map(|(order, step)| Act::Step(order, step)),
-        (any::<usize>(), 1u64..4, 1u32..4).prop_map(|(order, product, units)| Act::Back(order, product, units)),
+        (any::<usize>(), 1u64..4, 1u32..4)
+            .prop_map(|(order, product, units)| Act::Back(order, product, units)),
     ];
     prop::collection::vec(act, 1..60)
 }

@@ -67,7 +67,8 @@ fn sell(product: &mut Product, units: i64) {
     let (total, version) = (product.stock.bound() - units, product.version() + 1);
     let posting = Posting { delta: -units, total, version };
     let (product_id, kind) = (product.id, MovementKind::Sale);
-    product.apply(&Event::StockMoved(StockMove { product_id, kind, order_id: None, reason: None, posting }), AT);
+    product
+        .apply(&Event::StockMoved(StockMove { product_id, kind, order_id: None, reason: None, posting }), AT);
 }
 
 #[test]

@@ -93,8 +93,8 @@ fn every_flipped_bit_is_noticed_and_in_the_last_frame_taken_for_a_torn_one() {
         for byte in 0..bytes.len() {
             for bit in 0..8 {
                 let in_last_frame = *number == last && place.contains(&byte);
-                let behind = byte >= segment::HEADER_BYTES
-                    && (*number > last || *number == last && byte >= place.end);
+                let behind =
+                    byte >= segment::HEADER_BYTES && (*number > last || *number == last && byte >= place.end);
                 match sample.flip(*number, byte, bit) {
                     Verdict::Refused(_) if !in_last_frame => refused += 1,
                     Verdict::Shorter(1) if in_last_frame => torn += 1,
@@ -108,7 +108,9 @@ fn every_flipped_bit_is_noticed_and_in_the_last_frame_taken_for_a_torn_one() {
         }
     }
     let tried: usize = sample.files.values().map(|bytes| bytes.len() * 8).sum();
-    println!("{tried} bits flipped: {refused} refused, {torn} taken for torn, {beyond} behind the last frame");
+    println!(
+        "{tried} bits flipped: {refused} refused, {torn} taken for torn, {beyond} behind the last frame"
+    );
     assert!(torn > 0 && torn <= (place.end - place.start) * 8);
     assert_eq!(refused + torn + beyond, tried);
 }
@@ -126,7 +128,8 @@ fn the_last_frame_cut_at_any_byte_is_dropped_whole() {
         }
     }
     for cut in place.start + 1..place.end {
-        let verdict = sample.judge(|files| files.get_mut(&last).expect("a segment")[place.start..cut].fill(0));
+        let verdict =
+            sample.judge(|files| files.get_mut(&last).expect("a segment")[place.start..cut].fill(0));
         let survey = matches!(verdict, Verdict::Shorter(1));
         assert!(survey, "beginning lost up to {cut} of {place:?}: {verdict:?}");
     }
@@ -172,7 +175,8 @@ fn a_frame_that_stands_twice_is_refused() {
     for (number, range) in &sample.frames {
         let copy = sample.files[number][range.clone()].to_vec();
         let doubled = sample.judge(|files| {
-            files.get_mut(&last).expect("a segment")[place.end..place.end + copy.len()].copy_from_slice(&copy);
+            files.get_mut(&last).expect("a segment")[place.end..place.end + copy.len()]
+                .copy_from_slice(&copy);
         });
         doubled.expect_refused(&format!("the frame at {range:?} of segment {number} copied to the end"));
     }
@@ -220,8 +224,7 @@ fn a_file_of_another_length_or_number_is_refused() {
     let sample = Sample::new();
     for number in 1..=sample.last().0 {
         for length in [0, 1, 63, 64, 100, 512, 1_023, 1_025, 2_048] {
-            let resized =
-                sample.judge(|files| files.get_mut(&number).expect("a segment").resize(length, 0));
+            let resized = sample.judge(|files| files.get_mut(&number).expect("a segment").resize(length, 0));
             resized.expect_refused(&format!("segment {number} has {length} bytes"));
         }
         let renumbered = sample.judge(|files| {
@@ -273,7 +276,8 @@ fn garbage_behind_the_end_hides_nothing() {
         for distance in [0, 8, 100] {
             let begin = place.end + distance;
             let verdict = sample.judge(|files| {
-                files.get_mut(&last).expect("a segment")[begin..begin + garbage.len()].copy_from_slice(garbage);
+                files.get_mut(&last).expect("a segment")[begin..begin + garbage.len()]
+                    .copy_from_slice(garbage);
             });
             assert!(matches!(verdict, Verdict::Whole), "{garbage:?} at {begin}: {verdict:?}");
         }

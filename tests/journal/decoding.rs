@@ -54,8 +54,9 @@ fn a_record_that_does_not_fit_leaves_the_frame_as_it_was() {
     assert!(bytes.len() <= room && bytes.len().is_multiple_of(frame::ALIGNMENT));
     let Found::Frame { header, payload } = frame::look(&bytes, 0) else { panic!("not a frame") };
     assert_eq!((header.segment, header.first, header.frame_bytes()), (9, taken[0].seq, bytes.len()));
-    let read: Vec<_> =
-        frame::records(payload).map(|bytes| codec::decode(bytes.expect("whole")).expect("a record")).collect();
+    let read: Vec<_> = frame::records(payload)
+        .map(|bytes| codec::decode(bytes.expect("whole")).expect("a record"))
+        .collect();
     assert_eq!(read.iter().collect::<Vec<_>>(), taken);
 }
 
@@ -66,7 +67,14 @@ fn a_segments_header_survives_any_numbers() {
         assert_eq!(segment::Header::decode(&header.encode()), Some(header));
         assert_eq!(segment::parse_name(&segment::file_name(segment)), Some(segment));
     }
-    for name in ["1.segment", "0000000001.SEGMENT", "+000000001.segment", "prepare.tmp", ".segment", "9999999999.segment"] {
+    for name in [
+        "1.segment",
+        "0000000001.SEGMENT",
+        "+000000001.segment",
+        "prepare.tmp",
+        ".segment",
+        "9999999999.segment",
+    ] {
         assert_eq!(segment::parse_name(name), None, "{name}");
     }
 }

@@ -99,7 +99,8 @@ fn a_recovery_that_fails_can_be_repeated() {
             break;
         }
         disk.heal();
-        let context = format!("operation {n} failed, {}", if result.is_ok() { "unnoticed" } else { "noticed" });
+        let context =
+            format!("operation {n} failed, {}", if result.is_ok() { "unnoticed" } else { "noticed" });
         assert_eq!(recover(&disk).expect("sound").0, written, "{context}");
         assert_eq!(read(&disk.crash_losing_all()).expect("sound"), written, "{context}");
         assert_eq!(written.last().map(|record| record.seq), Some(Seq::new(29)));

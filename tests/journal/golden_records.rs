@@ -48,7 +48,13 @@ fn details(deleted: bool) -> Arc<Details> {
 }
 
 fn view() -> ProductView {
-    ProductView { product_id: ProductId::new(130), details: details(true), stock: 7, version: 9, updated_at: at(3) }
+    ProductView {
+        product_id: ProductId::new(130),
+        details: details(true),
+        stock: 7,
+        version: 9,
+        updated_at: at(3),
+    }
 }
 
 fn profile(role: Role) -> Arc<Profile> {
@@ -111,18 +117,21 @@ fn posted(kind: EntryKind, posting: Posting) -> Event {
     let order_id = (kind == EntryKind::Order).then(|| OrderId::new(uuid(1)));
     let reference = (kind == EntryKind::TransferIn).then(|| text(&uuid(3).to_string()));
     let description = (kind == EntryKind::Increment).then(|| text(""));
-    Event::EntryPosted(Entry { user_id: UserId::new(70_000), kind, order_id, reference, description, posting })
+    Event::EntryPosted(Entry {
+        user_id: UserId::new(70_000),
+        kind,
+        order_id,
+        reference,
+        description,
+        posting,
+    })
 }
 
 /// One record or more of every operation, every kind of event, snapshot and refusal.
 pub fn records() -> Vec<Record> {
     let (name, family_id) = (|name: &str| Arc::<str>::from(name), FamilyId::new(uuid(4)));
-    let grant = SessionGrant {
-        user_id: UserId::new(70_000),
-        role: Role::Admin,
-        opened_at: at(7),
-        expires_at: at(8),
-    };
+    let grant =
+        SessionGrant { user_id: UserId::new(70_000), role: Role::Admin, opened_at: at(7), expires_at: at(8) };
     let (user_id, product_id, order_id) = (UserId::new(70_000), ProductId::new(130), OrderId::new(uuid(1)));
     let mut all: Vec<(Operation, Vec<Event>, Option<Snapshot>)> = Vec::new();
     let mut add = |operation, events, snapshot| all.push((operation, events, snapshot));
@@ -193,7 +202,11 @@ pub fn records() -> Vec<Record> {
         add(
             Operation::Register,
             vec![
-                Event::NameTaken { namespace: Namespace::Email, name: name("ann@example.org"), holder: 70_000 },
+                Event::NameTaken {
+                    namespace: Namespace::Email,
+                    name: name("ann@example.org"),
+                    holder: 70_000,
+                },
                 Event::UserRegistered { user_id, profile: profile(role) },
             ],
             None,
@@ -209,7 +222,12 @@ pub fn records() -> Vec<Record> {
             let keyed = snapshot.is_some() || operation == Operation::Purchase;
             Record {
                 caller: keyed.then_some(user_id),
-                key: keyed.then_some(KeyUse { caller: user_id, fingerprint: [0xAB; 16], request: [7; 16], snapshot }),
+                key: keyed.then_some(KeyUse {
+                    caller: user_id,
+                    fingerprint: [0xAB; 16],
+                    request: [7; 16],
+                    snapshot,
+                }),
                 ..empty(operation, events)
             }
         })

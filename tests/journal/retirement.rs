@@ -55,7 +55,8 @@ fn a_segment_that_cannot_be_removed_leaves_no_gap_behind_it() {
         rig.journal.retire(Seq::new(RECORDS));
         rig.journal.close();
         assert!(disk.has_failed());
-        let kept = read(&disk.crash_losing_all()).unwrap_or_else(|error| panic!("removal {n} failed: {error}"));
+        let kept =
+            read(&disk.crash_losing_all()).unwrap_or_else(|error| panic!("removal {n} failed: {error}"));
         assert_eq!(kept[..], written[written.len() - kept.len()..]);
     }
 }

@@ -160,7 +160,11 @@ impl Promise {
         let first = records.first().map_or(self.stored.next(), |record| record.seq);
         assert!(first <= self.stored.next(), "{context}: begins at {first}, stored is {}", self.stored);
         let last = records.last().map_or(Seq::ZERO, |record| record.seq).max(self.stored);
-        assert!(last >= self.acknowledged, "{context}: ends at {last}, acknowledged was {}", self.acknowledged);
+        assert!(
+            last >= self.acknowledged,
+            "{context}: ends at {last}, acknowledged was {}",
+            self.acknowledged
+        );
         let expected = &self.enqueued[first.get() as usize - 1..];
         assert!(records.len() <= expected.len(), "{context}: records that nobody wrote");
         assert_eq!(records, &expected[..records.len()], "{context}");

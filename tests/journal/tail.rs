@@ -45,10 +45,14 @@ fn positions_have_no_gaps_and_every_version_follows_its_predecessor() {
                 for n in 0..EACH {
                     let (product, user) = ((thread + n) % 3, n % 3);
                     let amount = (thread * 31 + n * 7) as i64 % 50 + 1;
-                    let events = vec![money(user, amount), stock(product, -amount), Event::NameFreed {
-                        namespace: purser::domain::event::Namespace::Sku,
-                        name: "x".into(),
-                    }];
+                    let events = vec![
+                        money(user, amount),
+                        stock(product, -amount),
+                        Event::NameFreed {
+                            namespace: purser::domain::event::Namespace::Sku,
+                            name: "x".into(),
+                        },
+                    ];
                     let cells = [&users[user as usize], &products[product as usize], &users[user as usize]];
                     let told = tail.enqueue(record(events), &cells, room());
                     assert!(told.seq <= tail.appended());

@@ -26,8 +26,13 @@ impl House {
 
     async fn item(&self, stock: i64) -> ProductId {
         let name = Name::parse("Lamp").expect("a name");
-        let request =
-            NewItemRequest { sku: None, name, description: None, price: Money::new(10).expect("money"), stock };
+        let request = NewItemRequest {
+            sku: None,
+            name,
+            description: None,
+            price: Money::new(10).expect("money"),
+            stock,
+        };
         match self.engine.create_item(Call::default(), request).await.expect("created").outcome {
             Outcome::Item(view) => view.product_id,
             other => panic!("{other:?}"),

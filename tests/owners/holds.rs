@@ -36,7 +36,8 @@ impl Shop {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         let survey = reader::survey(disk.as_ref()).expect("an empty disk");
         let size = 64 << 10;
-        let recovered = reader::recover(disk.as_ref(), survey, Uuid::from_u128(1), size).expect("an empty disk");
+        let recovered =
+            reader::recover(disk.as_ref(), survey, Uuid::from_u128(1), size).expect("an empty disk");
         let halt = Arc::new(Halt::default());
         let options = JournalOptions { segment_bytes: size, keep_segments: 1 };
         let (written, _) = tokio::sync::mpsc::unbounded_channel();
@@ -102,7 +103,8 @@ fn ask(pin: &Pin<Product>, units: i64) -> Claimed {
 /// Units under holds, once everything that was sent before has been handled.
 async fn held(pin: &Pin<Product>) -> i64 {
     let (reply, answer) = oneshot::channel();
-    let look = Box::new(move |glimpse: &mut Glimpse<'_, Product>| _ = reply.send(glimpse.entity.open_holds().0));
+    let look =
+        Box::new(move |glimpse: &mut Glimpse<'_, Product>| _ = reply.send(glimpse.entity.open_holds().0));
     pin.send(View { pin: pin.clone(), look });
     answer.await.expect("an answer")
 }
@@ -222,7 +224,8 @@ async fn an_owner_goes_when_nobody_needs_it_and_comes_back_from_the_store() {
 async fn an_owner_stays_while_the_store_lacks_something_of_it() {
     let shop = Shop::new(100);
     let item = shop.item().await;
-    let Ok(Committed::Recorded { record, .. }) = shop.reprice(&item, 25).await.await.expect("an answer") else {
+    let Ok(Committed::Recorded { record, .. }) = shop.reprice(&item, 25).await.await.expect("an answer")
+    else {
         panic!("nothing is in the way")
     };
     drop(item);

@@ -75,7 +75,10 @@ async fn a_batch_that_is_refused_is_tried_again_and_never_skipped() {
         tokio::task::yield_now().await;
     }
     let refused = &bench.store.attempts()[..5];
-    assert!(refused.iter().all(|attempt| attempt == &refused[0]), "it went past the refused batch: {refused:?}");
+    assert!(
+        refused.iter().all(|attempt| attempt == &refused[0]),
+        "it went past the refused batch: {refused:?}"
+    );
     assert!(bench.status.oldest().is_some() && bench.status.backlog_bytes() > 0);
     bench.stored(story.last()).await;
     bench.expect_told_in_order(story.last());

@@ -31,7 +31,8 @@ async fn a_store_that_fails_while_it_is_brought_forward_still_gets_there() {
     bench.append(early).await;
     bench.stored(Seq::new(40)).await;
     bench.store.rewind(15);
-    let troubles = [Trouble::Moved, Trouble::LostAfter, Trouble::LostBefore, Trouble::LostAfter, Trouble::Refused];
+    let troubles =
+        [Trouble::Moved, Trouble::LostAfter, Trouble::LostBefore, Trouble::LostAfter, Trouble::Refused];
     bench.store.plan(troubles);
     bench.append(late).await;
     bench.stored(story.last()).await;

@@ -21,7 +21,10 @@ async fn one_record_a_batch_and_a_thousand_give_the_same_rows() {
         for most in [2, 7, 100, 1_000] {
             let (rows, _) = rows(&story, most).await;
             let differs = rows.iter().zip(&expected).find(|(one, other)| one != other);
-            assert!(differs.is_none() && rows.len() == expected.len(), "seed {seed}, {most} a batch: {differs:?}");
+            assert!(
+                differs.is_none() && rows.len() == expected.len(),
+                "seed {seed}, {most} a batch: {differs:?}"
+            );
         }
     }
 }

@@ -138,7 +138,11 @@ fn write_rows(rows: &mut Rows, batch: &Batch) {
         assert_eq!(doubled, None, "{table} {key} was written twice");
     };
     batch.movements.iter().for_each(|row| {
-        add("movements", format!("{} {}", row.movement.product_id, row.movement.posting.version), format!("{row:?}"));
+        add(
+            "movements",
+            format!("{} {}", row.movement.product_id, row.movement.posting.version),
+            format!("{row:?}"),
+        );
     });
     batch.entries.iter().for_each(|row| {
         add("entries", format!("{} {}", row.entry.user_id, row.entry.posting.version), format!("{row:?}"));
@@ -215,7 +219,9 @@ impl Store for SimulatedStore {
         match trouble {
             Some(Trouble::LostBefore) => return Err(lost()),
             Some(Trouble::Refused) => return Err(StoreError::Refused("a constraint".into())),
-            Some(Trouble::Fenced) => return Err(StoreError::Fenced { epoch: epoch + 1, holder: "another".into() }),
+            Some(Trouble::Fenced) => {
+                return Err(StoreError::Fenced { epoch: epoch + 1, holder: "another".into() });
+            }
             Some(Trouble::Moved) => return Err(StoreError::Moved { watermark: state.watermark }),
             Some(Trouble::LostAfter) | None => {}
         }
@@ -244,7 +250,11 @@ impl Store for SimulatedStore {
         let value = ids.iter().filter_map(|id| state.products.get(id).cloned()).collect();
         Ok(Snapshot { value, watermark: state.watermark })
     }
-    async fn load_balances(&self, _: &[UserId], _: Timestamp) -> Result<Snapshot<Vec<StoredBalance>>, StoreError> {
+    async fn load_balances(
+        &self,
+        _: &[UserId],
+        _: Timestamp,
+    ) -> Result<Snapshot<Vec<StoredBalance>>, StoreError> {
         unimplemented!("nobody here reads it")
     }
     async fn load_sessions(&self, _: &[FamilyId]) -> Result<Snapshot<Vec<SessionView>>, StoreError> {
@@ -318,10 +328,15 @@ impl Bench {
         let journal = Journal::open(disk.clone(), options, &recovered, Seq::new(1), halt.clone(), written);
         let journal = Arc::new(journal.expect("a journal"));
         let store = Arc::new(SimulatedStore::default());
-        let claim =
-            Claim { journal_id: journal.id, holder: "test".into(), journal_is_empty: true, accept_loss: false };
+        let claim = Claim {
+            journal_id: journal.id,
+            holder: "test".into(),
+            journal_is_empty: true,
+            accept_loss: false,
+        };
         let lease = store.acquire(&claim).await.expect("a lease");
-        let (stored, status) = (Arc::new(Position::new(Seq::ZERO, halt.clone())), Arc::new(Status::default()));
+        let (stored, status) =
+            (Arc::new(Position::new(Seq::ZERO, halt.clone())), Arc::new(Status::default()));
         let told = Arc::new(Mutex::new(Vec::new()));
         let on_stored = {
             let (told, store, journal) = (told.clone(), store.clone(), journal.clone());
