@@ -7,7 +7,7 @@ use super::orders::committed;
 use super::{EngineError, Inner};
 use crate::domain::product::ProductCommand;
 use crate::domain::rejection::Missing;
-use crate::domain::{Event, Operation, ProductId, Rejection, Seq};
+use crate::domain::{Event, Operation, ProductId, Seq};
 use crate::journal::reader;
 use crate::owners::Kind;
 use crate::owners::Supervisor;
@@ -110,21 +110,16 @@ impl Inner {
             let snapshot = self.store.stock_sums(after, limit).await?;
             let mut sums = snapshot.value;
             sums.retain(|sum| id.is_none_or(|id| id == sum.product_id));
+            if let Some(product_id) = id.filter(|_| sums.is_empty()) {
+                // Not stored yet, if it exists at all: everything about it stands in the journal's tail.
+                sums.push(StockSum { product_id, stock: 0, version: 0, moved: 0 });
+            }
             let Some(last) = sums.last().map(|sum| sum.product_id) else { break };
             as_of = as_of.max(self.compare(&sums, snapshot.watermark, &mut report).await?);
             if id.is_some() {
                 break;
             }
             after = last;
-        }
-        if let Some(id) = id.filter(|_| report.checked == 0) {
-            let pin = self.pin(&self.products, id, Missing::Item).await?;
-            let seq = pin.cell.last();
-            return Err(EngineError::Rejected {
-                rejection: Rejection::NotFound(Missing::Item),
-                seq,
-                replayed: false,
-            });
         }
         Ok(Read { value: report, as_of })
     }

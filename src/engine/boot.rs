@@ -190,7 +190,7 @@ pub(super) async fn start(
     };
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
     let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
+        .worker_threads(2)
         .thread_name("store")
         .enable_all()
         .build()

@@ -152,10 +152,9 @@ impl Inner {
         if self.ground.halt.is_halted() {
             return Err(Busy::ShuttingDown.into());
         }
-        let backlog = self.backlog();
-        if backlog.records >= self.options.backlog_records_max
-            || backlog.bytes >= self.options.backlog_bytes_max
-        {
+        let records = self.ground.durable.get().get().saturating_sub(self.ground.stored.get().get());
+        let bytes = self.store_status.backlog_bytes();
+        if records >= self.options.backlog_records_max || bytes >= self.options.backlog_bytes_max {
             return Err(Busy::BacklogFull.into());
         }
         if durability == Durability::Store && !self.store_status.is_reachable() {

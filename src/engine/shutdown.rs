@@ -32,7 +32,6 @@ impl Inner {
                 Err(error) => tracing::warn!(%error, "the store's lease stays until the next start"),
             }
         }
-        self.homes.stop();
         Shutdown { backlog_records, released }
     }
 }

@@ -200,6 +200,10 @@ fn explain<T: Input>(bytes: &[u8]) -> Problem {
     };
     let mut path: Vec<String> = error.path().iter().filter_map(segment).collect();
     let message = error.inner().to_string();
+    // What is skipped is not decoded, so escapes and bytes that are no text are found only here.
+    if !error.inner().is_data() && !message.starts_with("number out of range") {
+        return Problem::malformed_json(message);
+    }
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let named = message.split('`').nth(1).unwrap_or_default();
     let message = if message.starts_with("missing field") {

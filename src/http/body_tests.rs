@@ -46,7 +46,10 @@ fn broken_json_is_told_from_wrong_json() {
         let problem = interpret::<TestDto>(bad.as_bytes()).expect_err(bad);
         assert_eq!((problem.status_code().as_u16(), problem.code()), (400, "malformed_json"), "{bad}");
     }
-    assert!(interpret::<TestDto>(b"{\"note\":\"\xff\",\"amount\":1}").is_err());
+    for bad in [&b"{\"note\":\"\xff\",\"amount\":1}"[..], br#"{"note":"\ud800","amount":1}"#] {
+        let problem = interpret::<TestDto>(bad).expect_err("no text");
+        assert_eq!((problem.status_code().as_u16(), problem.code()), (400, "malformed_json"));
+    }
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(interpret::<TestDto>(deep.as_bytes()).is_err());
 }

@@ -78,6 +78,17 @@ impl Shard {
     }
 }
 
+/// When the attendant's thread ends, its waiters are everybody's again.
+struct Leave<'a>(&'a Shard);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.attended.store(false, Ordering::SeqCst);
+        // Whoever is left looks again by itself and registers anew.
+        self.0.wake(u64::MAX);
+    }
+}
+
 impl Position {
     pub fn new(reached: Seq, halt: Arc<Halt>) -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
@@ -123,6 +134,7 @@ impl Position {
     /// Runs for ever on the calling thread and completes that thread's waiters there. One per thread, on its event loop.
     pub async fn attend(self: Arc<Self>) {
         let shard = &self.shards[SHARD.with(Cell::get)];
+        let _leave = Leave(shard);
         poll_fn::<(), _>(|context| {
             shard.attendant.register(context.waker());
             shard.attended.store(true, Ordering::SeqCst);

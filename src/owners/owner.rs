@@ -193,6 +193,7 @@ impl<K: Kind> Owner<K> {
     /// Keeps what the store does not have yet.
     pub(super) fn remember(&mut self, record: &Arc<Record>) {
         self.arrived = self.arrived.max(record.seq);
+        self.slot.untidy.store(true, Ordering::Relaxed);
         self.entity.remember(&mut self.desk, record, &self.ground);
         self.forget();
     }
@@ -202,6 +203,7 @@ impl<K: Kind> Owner<K> {
         if stored > self.tidied {
             self.tidied = stored;
             self.let_go = self.let_go.max(self.entity.forget(&mut self.desk, stored));
+            self.slot.untidy.store(stored < self.arrived, Ordering::Relaxed);
         }
     }
 

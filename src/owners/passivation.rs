@@ -49,7 +49,9 @@ pub fn sweep<K: Kind>(supervisor: &Supervisor<K>, idle_seconds: u32) -> usize {
     for (place, (age, id)) in idle.into_iter().enumerate() {
         if (age >= idle_seconds || place < excess) && supervisor.passivate_if(id, |_| true) {
             ended += 1;
-        } else if let Some(pin) = supervisor.peek(id) {
+        } else if let Some(pin) = supervisor.peek(id)
+            && pin.untidy.load(Ordering::Relaxed)
+        {
             pin.send(Tidy { pin: Pin::clone(&pin) });
         }
     }

@@ -222,12 +222,18 @@ impl<K: Kind> Supervisor<K> {
     fn arrive(&self, id: K::Id, slot: &Arc<Slot<K>>) {
         // Waiters are answered under the entry's guard, so passivation cannot come between.
         if let MapEntry::Occupied(mut occupied) = self.registry.entry(id)
-            && let Entry::Loading(waiters) = occupied.insert(Entry::Resident(slot.clone()))
+            && matches!(occupied.get(), Entry::Loading(_))
         {
-            for waiter in waiters {
-                drop(waiter.send(Ok(Pin::new(slot))));
+            if let Entry::Loading(waiters) = occupied.insert(Entry::Resident(slot.clone())) {
+                for waiter in waiters {
+                    drop(waiter.send(Ok(Pin::new(slot))));
+                }
             }
+            return;
         }
+        // Nobody waits for it any more: an owner outside the registry must not live.
+        slot.address.do_send(super::messages::Retire);
+        self.residents.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn fail(&self, id: K::Id, error: &PinError) {

@@ -4,7 +4,7 @@
 
 mod apply;
 mod audit;
-mod copy;
+mod history;
 mod lease;
 mod list;
 mod load;
