@@ -206,8 +206,8 @@ pub(super) async fn start(
         run_blocking(&handle, move || runtime.block_on(open_store(&choice, &path))).await??
     };
     let recovered = {
-        let (disk, survey) = (disk.clone(), survey.clone());
-        run_blocking(&handle, move || reader::recover(disk.as_ref(), survey, Uuid::now_v7())).await??
+        let (disk, survey, size) = (disk.clone(), survey.clone(), options.journal.segment_bytes);
+        run_blocking(&handle, move || reader::recover(disk.as_ref(), survey, Uuid::now_v7(), size)).await??
     };
     if recovered.dropped_torn_frame {
         tracing::warn!(

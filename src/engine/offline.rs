@@ -3,7 +3,7 @@
 use super::boot::{DataDir, StartError, check_continuity, open_store};
 use super::options::EngineOptions;
 use crate::domain::{Event, ProductId, Record, Seq, UserId};
-use crate::journal::{ReadError, reader, segment};
+use crate::journal::reader;
 use crate::store::{Check, Claim, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,16 +43,9 @@ pub fn adopt(options: &EngineOptions) -> Result<Seq, StartError> {
     let survey = reader::survey(disk.as_ref())?;
     let runtime = runtime(options)?;
     let store = runtime.block_on(open_store(&options.store, &options.data_dir))?;
-    let recovered = reader::recover(disk.as_ref(), survey.clone(), Uuid::now_v7())?;
-    if survey.journal_id.is_none() {
-        // The new journal's identity must be on disk before the store is told of it.
-        let header = segment::Header {
-            segment: recovered.next_segment,
-            size: options.journal.segment_bytes,
-            journal_id: recovered.journal_id,
-        };
-        segment::create(disk.as_ref(), header, &[]).map_err(ReadError::Io)?;
-    }
+    // This makes the new journal's identity durable before the store is told of it.
+    let size = options.journal.segment_bytes;
+    let recovered = reader::recover(disk.as_ref(), survey.clone(), Uuid::now_v7(), size)?;
     let position = runtime.block_on(store.position());
     if let Ok(position) = &position {
         check_continuity(&survey, position.watermark)?;

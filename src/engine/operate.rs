@@ -153,7 +153,7 @@ impl Inner {
             return Err(Busy::ShuttingDown.into());
         }
         let records = self.ground.durable.get().get().saturating_sub(self.ground.stored.get().get());
-        let bytes = self.store_status.backlog_bytes();
+        let bytes = self.backlog_bytes();
         if records >= self.options.backlog_records_max || bytes >= self.options.backlog_bytes_max {
             return Err(Busy::BacklogFull.into());
         }

@@ -13,6 +13,7 @@ use crate::domain::{Record, Seq};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub struct Start<'a> {
     pub recovered: &'a Recovered,
     pub tail: Arc<Tail>,
     pub durable: Arc<Position>,
+    /// Counts the bytes of all frames written.
+    pub durable_bytes: Arc<AtomicU64>,
     pub space: Arc<Space>,
     pub halt: Arc<Halt>,
     pub durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
@@ -91,7 +94,8 @@ struct Open {
 
 /// Starts both threads on a recovered journal.
 pub fn start(start: Start<'_>) -> io::Result<Threads> {
-    let Start { disk, options, recovered, tail, durable, space, halt, durable_records } = start;
+    let Start { disk, options, recovered, tail, durable, durable_bytes, space, halt, durable_records } =
+        start;
     let current = match &recovered.current {
         Some(current) => Open {
             number: current.segment,
@@ -99,7 +103,12 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
             offset: current.end,
             file: disk.open(&segment::file_name(current.segment))?,
         },
-        None => prepare(disk.as_ref(), recovered.next_segment, options.segment_bytes, recovered.journal_id)?,
+        None => Open {
+            number: recovered.next_segment,
+            size: options.segment_bytes,
+            offset: segment::HEADER_BYTES as u64,
+            file: disk.open(&segment::file_name(recovered.next_segment))?,
+        },
     };
     space.add(usable(current.size).saturating_sub(current.offset - segment::HEADER_BYTES as u64));
     let (orders, order_queue) = mpsc::channel();
@@ -118,6 +127,7 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
     let writer = Writer {
         tail,
         durable,
+        durable_bytes,
         space,
         halt: halt.clone(),
         durable_records,
@@ -152,6 +162,7 @@ fn prepare(disk: &dyn Disk, number: u32, size: u64, journal_id: Uuid) -> io::Res
 struct Writer {
     tail: Arc<Tail>,
     durable: Arc<Position>,
+    durable_bytes: Arc<AtomicU64>,
     space: Arc<Space>,
     halt: Arc<Halt>,
     durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
@@ -205,6 +216,7 @@ impl Writer {
         let records: Vec<_> = rest.drain(..count).map(|pending| pending.record).collect();
         if let Some(record) = records.last() {
             self.last = record.seq;
+            self.durable_bytes.fetch_add(written, Ordering::Relaxed);
             self.durable.advance(self.last);
         }
         // Without a write-behind there is nobody to tell; the journal holds the records all the same.
@@ -297,12 +309,14 @@ impl Keeper {
         while self.closed.len() > self.options.keep_segments
             && self.closed.front().is_some_and(|(_, last)| *last <= self.stored)
         {
-            if let Some((segment, _)) = self.closed.pop_front() {
-                match self.disk.remove(&segment::file_name(segment)) {
-                    Ok(()) => removed = true,
-                    Err(error) => tracing::warn!(%error, segment, "an old journal segment stays"),
-                }
+            let Some((segment, last)) = self.closed.pop_front() else { break };
+            if let Err(error) = self.disk.remove(&segment::file_name(segment)) {
+                // Those behind it stay too: a journal with a gap does not start.
+                tracing::warn!(%error, segment, "an old journal segment stays for now");
+                self.closed.push_front((segment, last));
+                break;
             }
+            removed = true;
         }
         if removed && let Err(error) = self.disk.sync_directory() {
             tracing::warn!(%error, "the journal's directory could not be synced after a removal");

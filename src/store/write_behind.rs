@@ -19,8 +19,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Status {
     unreachable: AtomicBool,
-    /// Journal bytes of the durable records that are not stored.
-    bytes: AtomicU64,
+    /// Journal bytes of the records that were stored since the start.
+    stored_bytes: AtomicU64,
     /// When the oldest of them was decided, in microseconds; 0 when there is none.
     oldest: AtomicI64,
 }
@@ -30,8 +30,9 @@ impl Status {
         !self.unreachable.load(Ordering::SeqCst)
     }
 
-    pub fn backlog_bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+    /// Of the journal's durable bytes, those that are in the store too.
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored_bytes.load(Ordering::Relaxed)
     }
 
     /// When the oldest record that is not stored was decided.
@@ -83,7 +84,7 @@ impl WriteBehind {
             while sizes.front().is_some_and(|(last, _)| *last <= self.lease.watermark) {
                 bytes += sizes.pop_front().map_or(0, |(_, size)| size);
             }
-            self.status.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.status.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
             let oldest = queue.front().map_or(0, |record| record.at.micros());
             self.status.oldest.store(oldest, Ordering::Relaxed);
         }
@@ -97,7 +98,6 @@ impl WriteBehind {
         }
         if let Some(last) = written.records.last() {
             sizes.push_back((last.seq, written.bytes));
-            self.status.bytes.fetch_add(written.bytes, Ordering::Relaxed);
         }
         queue.extend(written.records);
     }

@@ -1,0 +1,278 @@
+//! The records of the golden files of version 1. Frozen with them: a new version gets a generator of its own.
+
+use purser::domain::event::{Entry, Namespace, StockMove};
+use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus, ReturnLine};
+use purser::domain::product::{Details, ProductView};
+use purser::domain::record::Snapshot;
+use purser::domain::rejection::{Missing, StateReason};
+use purser::domain::session::SessionGrant;
+use purser::domain::text::{Email, Name, Sku, Text};
+use purser::domain::user::{Profile, Role};
+use purser::domain::{
+    EntryKind, Event, FamilyId, KeyUse, LIMIT, Money, MovementKind, Operation, OrderId, Posting, ProductId,
+    Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId,
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+const fn at(n: i64) -> Timestamp {
+    Timestamp::from_micros(1_700_000_000_000_000 + n)
+}
+
+fn money(minor: i64) -> Money {
+    Money::new(minor).expect("money")
+}
+
+fn text(text: &str) -> Text {
+    Text::parse(text).expect("a text")
+}
+
+fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(0x018f_0000_0000_7000_8000_0000_0000_0000 + n)
+}
+
+const fn posting(delta: i64, total: i64, version: u64) -> Posting {
+    Posting { delta, total, version }
+}
+
+fn details(deleted: bool) -> Arc<Details> {
+    Arc::new(Details {
+        sku: Some(Sku::parse("SKU-1").expect("a sku")),
+        name: Name::parse("Läufer 🦀").expect("a name"),
+        description: deleted.then(|| text("two\nlines")),
+        price: money(1_999),
+        revision: 300,
+        created_at: at(1),
+        deleted_at: deleted.then(|| at(2)),
+    })
+}
+
+fn view() -> ProductView {
+    ProductView {
+        product_id: ProductId::new(130),
+        details: details(true),
+        stock: 7,
+        version: 9,
+        updated_at: at(3),
+    }
+}
+
+fn profile(role: Role) -> Arc<Profile> {
+    Arc::new(Profile {
+        name: Name::parse("Ann").expect("a name"),
+        email: Email::parse("Ann@Example.org").expect("an email"),
+        password_hash: (role == Role::Admin).then(|| "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into()),
+        role,
+        created_at: at(4),
+    })
+}
+
+fn order(status: OrderStatus) -> Arc<Order> {
+    let line = |product, quantity| OrderLine {
+        product_id: ProductId::new(product),
+        quantity: Quantity::new(quantity).expect("a quantity"),
+        unit_price: money(1_500),
+        product_name: Name::parse("Lamp").expect("a name"),
+        product_price: money(1_999),
+    };
+    let failed = status == OrderStatus::Failed;
+    let failure = Failure {
+        code: "insufficient_stock".into(),
+        detail: "2 requested, 1 available".into(),
+        product_id: Some(ProductId::new(130)),
+    };
+    Arc::new(Order {
+        id: OrderId::new(uuid(1)),
+        user_id: UserId::new(70_000),
+        status,
+        total: money(4_500),
+        lines: vec![line(130, 2), line(2, 1)],
+        returned: if failed { Vec::new() } else { vec![(ProductId::new(130), 1)] },
+        refunded: if failed { Money::ZERO } else { money(1_500) },
+        failure: failed.then_some(failure),
+        created_at: at(5),
+        updated_at: at(6),
+    })
+}
+
+fn goods(of_order: bool) -> Arc<GoodsReturn> {
+    let (product_id, quantity) = (ProductId::new(130), Quantity::new(1).expect("a quantity"));
+    Arc::new(GoodsReturn {
+        id: ReturnId::new(uuid(2)),
+        user_id: UserId::new(70_000),
+        order_id: of_order.then(|| OrderId::new(uuid(1))),
+        lines: vec![ReturnLine { product_id, quantity, unit_price: money(1_500) }],
+        total: money(1_500),
+        reason: of_order.then(|| text("scratched")),
+    })
+}
+
+fn moved(kind: MovementKind, posting: Posting) -> Event {
+    let order_id = matches!(kind, MovementKind::Sale | MovementKind::Cancel).then(|| OrderId::new(uuid(1)));
+    let reason = (kind == MovementKind::Adjust).then(|| text("broken"));
+    Event::StockMoved(StockMove { product_id: ProductId::new(130), kind, order_id, reason, posting })
+}
+
+fn posted(kind: EntryKind, posting: Posting) -> Event {
+    let order_id = (kind == EntryKind::Order).then(|| OrderId::new(uuid(1)));
+    let reference = (kind == EntryKind::TransferIn).then(|| text(&uuid(3).to_string()));
+    let description = (kind == EntryKind::Increment).then(|| text(""));
+    Event::EntryPosted(Entry {
+        user_id: UserId::new(70_000),
+        kind,
+        order_id,
+        reference,
+        description,
+        posting,
+    })
+}
+
+/// One record or more of every operation, every kind of event, snapshot and refusal.
+pub fn records() -> Vec<Record> {
+    let (name, family_id) = (|name: &str| Arc::<str>::from(name), FamilyId::new(uuid(4)));
+    let grant =
+        SessionGrant { user_id: UserId::new(70_000), role: Role::Admin, opened_at: at(7), expires_at: at(8) };
+    let (user_id, product_id, order_id) = (UserId::new(70_000), ProductId::new(130), OrderId::new(uuid(1)));
+    let mut all: Vec<(Operation, Vec<Event>, Option<Snapshot>)> = Vec::new();
+    let mut add = |operation, events, snapshot| all.push((operation, events, snapshot));
+    add(
+        Operation::Purchase,
+        vec![
+            Event::OrderPlaced(order(OrderStatus::Processed)),
+            posted(EntryKind::Order, posting(-4_500, 5_500, 2)),
+            moved(MovementKind::Sale, posting(-2, 5, 3)),
+        ],
+        None,
+    );
+    add(Operation::Order, vec![Event::OrderPlaced(order(OrderStatus::Failed))], None);
+    let advanced = |status| Event::OrderAdvanced { order_id, user_id, status };
+    add(
+        Operation::Cancel,
+        vec![
+            advanced(OrderStatus::Cancelled),
+            posted(EntryKind::Cancel, posting(4_500, 10_000, 3)),
+            moved(MovementKind::Cancel, posting(2, 7, 4)),
+        ],
+        Some(Snapshot::Order(order(OrderStatus::Cancelled))),
+    );
+    add(Operation::Ship, vec![advanced(OrderStatus::Shipped)], None);
+    add(Operation::Deliver, vec![advanced(OrderStatus::Delivered)], None);
+    add(Operation::Order, vec![Event::OrderPlaced(order(OrderStatus::Pending))], None);
+    for of_order in [true, false] {
+        add(
+            Operation::Return,
+            vec![
+                Event::GoodsReturned(goods(of_order)),
+                posted(EntryKind::Return, posting(1_500, LIMIT, u64::MAX)),
+                moved(MovementKind::Return, posting(1, LIMIT, u64::MAX)),
+            ],
+            None,
+        );
+    }
+    add(Operation::Increment, vec![posted(EntryKind::Increment, posting(LIMIT, LIMIT, 1))], None);
+    add(Operation::Decrement, vec![posted(EntryKind::Decrement, posting(-LIMIT, 0, 2))], None);
+    add(
+        Operation::Transfer,
+        vec![
+            posted(EntryKind::TransferOut, posting(-1, 0, 127)),
+            posted(EntryKind::TransferIn, posting(1, 1, 128)),
+        ],
+        None,
+    );
+    add(
+        Operation::CreateItem,
+        vec![
+            Event::NameTaken { namespace: Namespace::Sku, name: name("SKU-1"), holder: 130 },
+            Event::ProductCreated { product_id, details: details(false), posting: posting(7, 7, 1) },
+            moved(MovementKind::Initial, posting(7, 7, 1)),
+        ],
+        None,
+    );
+    let changed = || Event::ProductChanged { product_id, details: details(true), posting: posting(0, 7, 2) };
+    add(
+        Operation::ChangeItem,
+        vec![changed(), Event::NameFreed { namespace: Namespace::Sku, name: name("SKU-0") }],
+        Some(Snapshot::Details(details(false))),
+    );
+    add(Operation::MoveStock, vec![moved(MovementKind::Restock, posting(3, 10, 5))], None);
+    add(Operation::MoveStock, vec![moved(MovementKind::Adjust, posting(-3, 7, 6))], None);
+    add(Operation::DeleteItem, vec![changed()], None);
+    add(Operation::RestoreItem, Vec::new(), Some(Snapshot::Product(view())));
+    for role in [Role::User, Role::Admin] {
+        add(
+            Operation::Register,
+            vec![
+                Event::NameTaken {
+                    namespace: Namespace::Email,
+                    name: name("ann@example.org"),
+                    holder: 70_000,
+                },
+                Event::UserRegistered { user_id, profile: profile(role) },
+            ],
+            None,
+        );
+    }
+    add(Operation::Login, vec![Event::SessionOpened { family_id, grant }], None);
+    let rotated = Event::SessionRotated { family_id, generation: u32::MAX, rotated_at: at(9) };
+    add(Operation::Refresh, vec![rotated], None);
+    add(Operation::Logout, vec![Event::SessionRevoked { family_id, revoked_at: at(-10) }], None);
+    let mut records: Vec<Record> = all
+        .into_iter()
+        .map(|(operation, events, snapshot)| {
+            let keyed = snapshot.is_some() || operation == Operation::Purchase;
+            Record {
+                caller: keyed.then_some(user_id),
+                key: keyed.then_some(KeyUse {
+                    caller: user_id,
+                    fingerprint: [0xAB; 16],
+                    request: [7; 16],
+                    snapshot,
+                }),
+                ..empty(operation, events)
+            }
+        })
+        .collect();
+    records.extend(rejections().into_iter().map(|rejection| Record {
+        key: Some(KeyUse { caller: user_id, fingerprint: [1; 16], request: [2; 16], snapshot: None }),
+        refusal: Some(Refusal { rejection, as_of: Seq::new(3) }),
+        ..empty(Operation::Order, Vec::new())
+    }));
+    for (index, record) in records.iter_mut().enumerate() {
+        record.seq = Seq::new(index as u64 + 1);
+        record.at = at(100 + index as i64);
+    }
+    records
+}
+
+const fn empty(operation: Operation, events: Vec<Event>) -> Record {
+    Record { seq: Seq::ZERO, at: at(0), operation, caller: None, key: None, refusal: None, events }
+}
+
+fn rejections() -> Vec<Rejection> {
+    let product_id = ProductId::new(130);
+    let state = |status, reason| Rejection::InvalidState { status, reason };
+    let mut rejections: Vec<Rejection> =
+        [Missing::Item, Missing::Order, Missing::User, Missing::Session].map(Rejection::NotFound).into();
+    rejections.extend([
+        Rejection::UnknownProduct { product_id },
+        Rejection::ItemDeleted { product_id },
+        Rejection::InsufficientStock { product_id, requested: 2, available: 1 },
+        Rejection::InsufficientBalance { requested: money(2), available: money(1) },
+        Rejection::PriceChanged { product_id, unit_price: money(3) },
+        Rejection::BalanceLimit,
+        Rejection::StockLimit { product_id },
+        state(OrderStatus::Shipped, StateReason::NotCancellable),
+        state(OrderStatus::Pending, StateReason::NotShippable),
+        state(OrderStatus::Failed, StateReason::NotDeliverable),
+        state(OrderStatus::Cancelled, StateReason::NothingLeftToReturn),
+        Rejection::EmailTaken,
+        Rejection::SkuTaken,
+        Rejection::VersionConflict { revision: 5 },
+        Rejection::SelfTransfer,
+        Rejection::KeyReused,
+        Rejection::InvalidCredentials,
+        Rejection::TokenExpired,
+        Rejection::TokenRevoked,
+    ]);
+    rejections
+}
