@@ -112,11 +112,6 @@ impl SimulatedDisk {
         self.lock().operations.clone()
     }
 
-    /// Operations so far, of one kind or of any.
-    pub fn count(&self, kind: Option<Kind>) -> u64 {
-        self.lock().count(kind)
-    }
-
     /// The disk after a power cut at this moment: each unsynced sector is kept, lost or torn, and of the unsynced changes
     /// of names the first few are kept. This disk is left as it is.
     pub fn crash(&self, seed: u64) -> Self {

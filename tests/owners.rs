@@ -1,0 +1,9 @@
+//! Owners: whoever waits, vanishes or comes twice gets what is due, and nothing stays behind.
+
+#[path = "owners/engine.rs"]
+mod engine;
+#[path = "owners/holds.rs"]
+mod holds;
+#[path = "write_behind/simulated_store.rs"]
+#[expect(dead_code, reason = "the write-behind's tests use more of it")]
+mod simulated_store;
