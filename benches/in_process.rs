@@ -18,7 +18,7 @@ const IN_FLIGHT: usize = 1_024;
 const BUYERS: usize = 1_024;
 
 fn main() -> anyhow::Result<()> {
-    let seconds = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(5);
+    let seconds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(5);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     for products in [1, 10_000] {
         runtime.block_on(run(products, Duration::from_secs(seconds)))?;
@@ -50,7 +50,8 @@ async fn run(products: usize, duration: Duration) -> anyhow::Result<()> {
             tokio::spawn(async move {
                 let mut turn = lane;
                 while begun.elapsed() < duration {
-                    turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    turn =
+                        turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     let product_id = items[(turn >> 33) % items.len()];
                     let quantity = Quantity::new(1).expect("one");
                     let request = PurchaseRequest { user_id, product_id, quantity };

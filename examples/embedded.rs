@@ -5,7 +5,8 @@ use purser::domain::text::{Email, Name};
 use purser::domain::user::Role;
 use purser::domain::{Money, Outcome, Quantity, Rejection};
 use purser::engine::{
-    AdjustRequest, Call, Engine, EngineError, EngineOptions, Freshness, NewItemRequest, NewUserRequest, PurchaseRequest,
+    AdjustRequest, Call, Engine, EngineError, EngineOptions, Freshness, NewItemRequest, NewUserRequest,
+    PurchaseRequest,
 };
 
 #[tokio::main]

@@ -7,6 +7,8 @@
 //! Dependencies point down this list only (`tests/tidy.rs`): `cli`, `http` → [`engine`] → [`owners`] → [`store`] →
 //! [`journal`] → [`domain`]; [`config`], [`telemetry`] and [`clock`] are leaves.
 
+#![deny(clippy::unwrap_used, clippy::expect_used)]
+
 pub mod cli;
 pub mod clock;
 pub mod config;

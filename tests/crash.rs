@@ -8,15 +8,14 @@ mod check;
 mod load;
 
 use load::Shop;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use support::server::Server;
-use support::store::on_each_store;
-use support::{Dice, eventually, setting};
+use support::store::on_each_durable_store;
+use support::{Dice, setting};
 
 /// Buyers who trade at the same time.
 const WORKERS: usize = 6;
 
-/// Lets everybody trade, stops the server by `stop` after some acknowledgements, and keeps what each one was told.
+/// Lets everybody trade, and stops the server by `stop` after some acknowledgements.
 fn trade_until(
     server: &mut Server,
     shop: &mut Shop,
@@ -24,25 +23,16 @@ fn trade_until(
     acknowledged: usize,
     stop: impl FnOnce(&mut Server),
 ) {
-    let acks = AtomicUsize::new(0);
-    let told: Vec<_> = std::thread::scope(|scope| {
-        let (shop, acks) = (&*shop, &acks);
-        let trading: Vec<_> =
-            (0..WORKERS).map(|worker| scope.spawn(move || shop.trade(worker, cycle, acks))).collect();
-        eventually("enough operations are acknowledged", || {
-            let over = trading.iter().any(|worker| worker.is_finished());
-            (over || acks.load(Ordering::Relaxed) >= acknowledged).then_some(())
-        });
+    shop.trade_while(cycle, |day| {
+        day.more(acknowledged);
         stop(server);
-        trading.into_iter().map(|worker| worker.join().expect("a buyer trades until the end")).collect()
     });
-    shop.remember(told);
 }
 
 #[test]
 fn every_acknowledged_operation_survives_kill_9_under_load_exactly_once() {
     let cycles = setting("PURSER_CRASH_CYCLES", 10);
-    on_each_store(|server| {
+    on_each_durable_store(|server| {
         let mut shop = Shop::open(server, WORKERS);
         let mut dice = Dice::new(7);
         for cycle in 1..=cycles {
@@ -61,7 +51,7 @@ fn every_acknowledged_operation_survives_kill_9_under_load_exactly_once() {
 
 #[test]
 fn a_clean_stop_under_load_loses_nothing_and_exits_0() {
-    on_each_store(|server| {
+    on_each_durable_store(|server| {
         let mut shop = Shop::open(server, WORKERS);
         for cycle in 1..=3 {
             trade_until(server, &mut shop, cycle, 150, |server| assert_eq!(server.sigterm(), Some(0)));
@@ -74,7 +64,7 @@ fn a_clean_stop_under_load_loses_nothing_and_exits_0() {
 
 #[test]
 fn what_is_told_before_a_crash_is_told_again_after_it() {
-    on_each_store(|server| {
+    on_each_durable_store(|server| {
         let mut shop = Shop::open(server, WORKERS);
         trade_until(server, &mut shop, 1, 200, Server::kill9);
         server.restart();

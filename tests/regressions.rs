@@ -15,7 +15,7 @@ fn two_debits_of_50_and_30_on_100_end_at_20_in_whatever_order() {
             let (admin, user) = (server.admin(), server.buyer(100));
             let (one, other) = race(|| admin.debit(user.id, 50), || admin.debit(user.id, 30));
             let mut left = [one.expect(200)["amount"].clone(), other.expect(200)["amount"].clone()];
-            left.sort_by_key(|amount| amount.as_u64());
+            left.sort_by_key(serde_json::Value::as_u64);
             assert_eq!(left[0], 20);
             assert!(left[1] == 50 || left[1] == 70, "{left:?}");
             assert_eq!((user.balance(), user.entries().len()), (20, 3));

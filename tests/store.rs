@@ -11,8 +11,6 @@ mod fixture;
 mod lease;
 #[path = "store/outage.rs"]
 mod outage;
-#[path = "store/rates.rs"]
-mod rates;
 #[path = "store/reading.rs"]
 mod reading;
 #[path = "store/story.rs"]

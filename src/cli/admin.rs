@@ -18,7 +18,7 @@ use std::time::Duration;
 /// How long an admin token in the data directory is good for.
 const TOKEN_SECONDS: i64 = 7 * 86_400;
 /// How often it is replaced, long before that.
-const TOKEN_REFRESH: Duration = Duration::from_secs(86_400);
+const TOKEN_REFRESH: Duration = Duration::from_hours(24);
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Refused, format!("{what}: {error}"))
@@ -26,19 +26,26 @@ fn failed(what: &str, error: impl std::fmt::Display) -> Failure {
 
 /// Makes the admin on the first start; finds it on every later one.
 pub async fn ensure_admin(engine: &Engine, config: &Config) -> Result<UserId, Failure> {
-    let email = Email::parse(&config.admin.email).map_err(|error| Failure::usage(format!("admin.email {error}")))?;
-    if let Some(known) = engine.user_by_email(&email).await.map_err(|error| failed("the admin cannot be looked up", error))? {
+    let email =
+        Email::parse(&config.admin.email).map_err(|error| Failure::usage(format!("admin.email {error}")))?;
+    if let Some(known) =
+        engine.user_by_email(&email).await.map_err(|error| failed("the admin cannot be looked up", error))?
+    {
         if known.role != Role::Admin {
-            return Err(Failure::usage(format!("admin.email: {email} is a user without the admin role; name another")));
+            return Err(Failure::usage(format!(
+                "admin.email: {email} is a user without the admin role; name another"
+            )));
         }
         return Ok(known.id);
     }
     let password = match config.admin.password.as_str() {
-        "" => random_password(&config.data.dir).map_err(|error| failed("the admin's password cannot be written", error))?,
+        "" => random_password(&config.data.dir)
+            .map_err(|error| failed("the admin's password cannot be written", error))?,
         password => password.to_owned(),
     };
     let name = Name::parse("Administrator").map_err(Failure::usage)?;
-    let request = NewUserRequest { name, email, password: Some(password), role: Role::Admin, open_session: false };
+    let request =
+        NewUserRequest { name, email, password: Some(password), role: Role::Admin, open_session: false };
     match engine.register(request).await {
         Ok(admin) => Ok(admin.user.id),
         Err(EngineError::Rejected { rejection: Rejection::EmailTaken, .. }) => {
@@ -60,11 +67,17 @@ fn random_password(data_dir: &Path) -> io::Result<String> {
 }
 
 /// Writes the token now; the returned task replaces it daily.
-pub fn keep_token(data_dir: &Path, secret: &[u8; 32], admin: UserId) -> Result<impl Future<Output = ()> + use<>, Failure> {
+pub fn keep_token(
+    data_dir: &Path,
+    secret: &[u8; 32],
+    admin: UserId,
+) -> Result<impl Future<Output = ()> + use<>, Failure> {
     let tokens = Tokens::new(secret, TOKEN_SECONDS);
     let path = data_dir.join("admin-token");
     let write = move || {
-        let token = tokens.detached(admin, Role::Admin, SystemClock.now()).map_err(|_| io::Error::other("no token"))?;
+        let token = tokens
+            .detached(admin, Role::Admin, SystemClock.now())
+            .map_err(|_| io::Error::other("no token"))?;
         write_private(&path, token.as_bytes())
     };
     write().map_err(|error| failed("the admin token cannot be written", error))?;

@@ -1,4 +1,5 @@
 //! The command line's shape: every verb, flag and help line. What they do stands in one file per verb.
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the text of --help")]
 
 use crate::config::Flag;
 use clap::{Args, Parser, Subcommand};

@@ -1,8 +1,8 @@
 //! `purser audit`, of a running server over HTTP or of a stopped one in its directory.
 
 use super::api;
-use super::engine_options::engine_options;
 use super::args::{AuditArgs, ServeArgs, ServerArgs};
+use super::engine_options::engine_options;
 use super::failure::{Exit, Failure};
 use super::report::{Audit, Check, checks_text, emit, print_json, verdict};
 use super::server::running;
@@ -36,7 +36,8 @@ pub fn run_offline(args: &AuditArgs) -> Result<Exit, Failure> {
         database_url: args.database_url.clone(),
     };
     let checks = offline::audit(&engine_options(&super::settings(&settings)?.config))?;
-    let checks: Vec<_> = checks.into_iter().map(|check| Check::new(&check.name, check.ok, check.detail)).collect();
+    let checks: Vec<_> =
+        checks.into_iter().map(|check| Check::new(&check.name, check.ok, check.detail)).collect();
     Ok(show(args, &Audit { ok: checks.iter().all(|check| check.ok), checks }))
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The largest answer read: a page of 100 orders with many lines fits well.
 const ANSWER_BYTES: usize = 16 << 20;
 /// How long a call that may safely be repeated is repeated.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Client {
     http: awc::Client,
@@ -64,10 +64,10 @@ impl Client {
             .timeout(Duration::from_secs(10))
             // Shorter than the server's own keep-alive, so that no request meets a connection that is being closed.
             .conn_keep_alive(Duration::from_secs(30))
-            .conn_lifetime(Duration::from_secs(24 * 3600));
+            .conn_lifetime(Duration::from_hours(24));
         let http = awc::Client::builder()
             .connector(connector)
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .disable_redirects()
             .finish();
         Self { http, base: base.trim_end_matches('/').to_owned(), has_answered: Cell::new(false) }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const FDATASYNCS: &str = "purser_journal_fdatasync_seconds_count";
 const BACKLOG: &str = "purser_backlog_records";
 /// Without any progress for so long, the store is taken for unreachable.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 
 /// How often the journal was made durable since the server started; `None` if the server does not say.
 pub fn fdatasyncs(url: &str) -> Option<u64> {

@@ -103,11 +103,18 @@ fn inspect(args: &JournalArgs) -> Result<Exit, Failure> {
     for segment in &inspection.segments {
         text.push_str(&format!(
             "  segment {}: records {} to {} in {} frames, {} of {} bytes\n",
-            segment.number, segment.first_seq, segment.last_seq, segment.frames, segment.used_bytes, segment.size_bytes
+            segment.number,
+            segment.first_seq,
+            segment.last_seq,
+            segment.frames,
+            segment.used_bytes,
+            segment.size_bytes
         ));
     }
     if let Some((segment, offset)) = inspection.torn_frame {
-        text.push_str(&format!("  a torn frame in segment {segment} at offset {offset}; the next start drops it\n"));
+        text.push_str(&format!(
+            "  a torn frame in segment {segment} at offset {offset}; the next start drops it\n"
+        ));
     }
     for record in &inspection.last_records {
         text.push_str(&format!("  {record}\n"));
@@ -126,7 +133,9 @@ fn verify(args: &JournalArgs) -> Result<Exit, Failure> {
         print_json(&verification);
     } else {
         let torn = match verification.torn_frame {
-            Some((segment, offset)) => format!("; a torn frame in segment {segment} at offset {offset} will be dropped"),
+            Some((segment, offset)) => {
+                format!("; a torn frame in segment {segment} at offset {offset} will be dropped")
+            }
             None => String::new(),
         };
         emit(&format!("{records} records are whole ({seconds:.2} s){torn}\n"));

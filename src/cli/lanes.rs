@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How jobs are run against one server.
 pub struct Lanes {
     url: String,
-    lanes: usize,
+    count: usize,
     threads: usize,
     interrupted: Arc<AtomicBool>,
 }
@@ -33,7 +33,7 @@ impl Lanes {
     pub fn new(url: &str, lanes: u64, interrupted: Arc<AtomicBool>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lanes = usize::try_from(lanes).unwrap_or(usize::MAX);
-        Self { url: url.to_owned(), lanes, threads: (cores / 2).clamp(1, 8).min(lanes), interrupted }
+        Self { url: url.to_owned(), count: lanes, threads: (cores / 2).clamp(1, 8).min(lanes), interrupted }
     }
 
     /// Runs the jobs. The first failure, or Ctrl-C, lets running jobs finish and starts no more.
@@ -65,7 +65,7 @@ impl Lanes {
         };
         std::thread::scope(|scope| {
             for thread in 0..self.threads {
-                let lanes = self.lanes / self.threads + usize::from(thread < self.lanes % self.threads);
+                let lanes = self.count / self.threads + usize::from(thread < self.count % self.threads);
                 let lane = &lane;
                 scope.spawn(move || {
                     actix_rt::System::new().block_on(async {

@@ -53,7 +53,7 @@ fn dispatch(verb: Verb) -> Result<Exit, Failure> {
         Verb::Config(ConfigVerb::Print { settings, json }) => config_print::run(&settings, json),
         Verb::Serve(args) => serve::run(&args),
         Verb::Journal(verb) => journal::run(verb),
-        Verb::Openapi => openapi::run(&crate::http::openapi_json()),
+        Verb::Openapi => Ok(openapi::run(&crate::http::openapi_json())),
     }
 }
 

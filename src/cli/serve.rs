@@ -19,10 +19,12 @@ use tokio::signal::unix::{SignalKind, signal};
 const HALT_GRACE: Duration = Duration::from_millis(500);
 
 /// Upper bounds of the histograms' buckets, in seconds.
-const SECONDS: &[f64] =
-    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SECONDS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 /// Upper bounds for counts of records.
-const RECORDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 4_096.0, 16_384.0];
+const RECORDS: &[f64] =
+    &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 4_096.0, 16_384.0];
 
 pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let config = super::settings(args)?.config;
@@ -67,8 +69,8 @@ async fn serve_engine(
     actix_web::rt::spawn(token);
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
-    let running =
-        http::serve(listener, engine.clone(), http_options(config, engine.secret()), metrics).map_err(refused)?;
+    let running = http::serve(listener, engine.clone(), http_options(config, engine.secret()), metrics)
+        .map_err(refused)?;
     let store = engine.health().store.kind;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data.dir.display(), store,
         durability = "journal (fdatasync before every reply)", %address, "serving");
@@ -92,20 +94,25 @@ async fn serve_engine(
         return Ok(Exit::Halted);
     }
     if end.backlog_records > 0 {
-        println!("{} records wait in the journal for the store; the next start brings them there", end.backlog_records);
+        println!(
+            "{} records wait in the journal for the store; the next start brings them there",
+            end.backlog_records
+        );
     }
     Ok(Exit::Clean)
 }
 
 fn listen(config: &Config) -> Result<TcpListener, Failure> {
     let wanted = config.server.listen.as_str();
-    let address = wanted
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| Failure::usage(format!("server.listen: {wanted} is no address with a port, like 127.0.0.1:8080")))?;
+    let address =
+        wanted.to_socket_addrs().ok().and_then(|mut addresses| addresses.next()).ok_or_else(|| {
+            Failure::usage(format!("server.listen: {wanted} is no address with a port, like 127.0.0.1:8080"))
+        })?;
     http::bind(address, config.server.backlog).map_err(|error| {
-        Failure::new(Exit::Refused, format!("cannot listen on {wanted}: {error}; stop what uses it, or choose another with --listen"))
+        Failure::new(
+            Exit::Refused,
+            format!("cannot listen on {wanted}: {error}; stop what uses it, or choose another with --listen"),
+        )
     })
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How long an own server may take to bring its backlog into the store after SIGTERM.
-const STOP_TIME: Duration = Duration::from_secs(600);
+const STOP_TIME: Duration = Duration::from_mins(10);
 /// The same after a failure, when nobody needs its data any more.
 const ABANDON_TIME: Duration = Duration::from_secs(5);
 

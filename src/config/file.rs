@@ -65,6 +65,6 @@ fn line_at(text: &str, offset: usize) -> (usize, String) {
     let line = text.lines().nth(number - 1).unwrap_or_default();
     let name = line.split('=').next().unwrap_or_default();
     let is_secret = ["secret", "password", "database_url"].iter().any(|word| name.contains(word));
-    let shown = if is_secret && line.contains('=') { format!("{}= …", name) } else { line.to_owned() };
+    let shown = if is_secret && line.contains('=') { format!("{name}= …") } else { line.to_owned() };
     (number, shown)
 }

@@ -51,10 +51,26 @@ pub enum BalanceCommand {
     Ship(Arc<Order>),
     Deliver(Arc<Order>),
     /// Credits the goods' worth and restocks them; within what `order` has left when there is one.
-    TakeBack { goods: Arc<GoodsReturn>, order: Option<Arc<Order>> },
-    Increment { amount: Money, reference: Option<Text>, description: Option<Text> },
-    Decrement { amount: Money, reference: Option<Text>, description: Option<Text> },
-    Transfer { id: TransferId, to: UserId, amount: Money, description: Option<Text> },
+    TakeBack {
+        goods: Arc<GoodsReturn>,
+        order: Option<Arc<Order>>,
+    },
+    Increment {
+        amount: Money,
+        reference: Option<Text>,
+        description: Option<Text>,
+    },
+    Decrement {
+        amount: Money,
+        reference: Option<Text>,
+        description: Option<Text>,
+    },
+    Transfer {
+        id: TransferId,
+        to: UserId,
+        amount: Money,
+        description: Option<Text>,
+    },
 }
 
 impl Balance {
@@ -108,7 +124,13 @@ impl Balance {
         if has_room(self.money.bound() + self.room, amount) { Verdict::Granted(()) } else { Verdict::Wait }
     }
 
-    fn adjust(&self, kind: EntryKind, delta: Delta, reference: &Option<Text>, description: &Option<Text>) -> Decision {
+    fn adjust(
+        &self,
+        kind: EntryKind,
+        delta: Delta,
+        reference: &Option<Text>,
+        description: &Option<Text>,
+    ) -> Decision {
         let (reference, description) = (reference.clone(), description.clone());
         Decision::one(Event::EntryPosted(Entry { reference, description, ..self.entry(kind, delta) }))
     }
@@ -125,8 +147,7 @@ impl Balance {
 
     fn place(&self, order: &Arc<Order>) -> Result<Decision, Rejection> {
         self.spend(order.total)?;
-        let entry =
-            Entry { order_id: Some(order.id), ..self.entry(EntryKind::Order, -order.total.minor()) };
+        let entry = Entry { order_id: Some(order.id), ..self.entry(EntryKind::Order, -order.total.minor()) };
         Ok(Decision {
             own: vec![Event::OrderPlaced(order.clone()), Event::EntryPosted(entry)],
             foreign: moves(order.units(), -1, MovementKind::Sale, Some(order.id), None),
@@ -151,7 +172,12 @@ impl Balance {
         Decision::one(event).showing(Snapshot::Order(Arc::new(advanced)))
     }
 
-    fn step(&self, order: &Arc<Order>, step: Result<Step, Rejection>, to: OrderStatus) -> Result<Decision, Rejection> {
+    fn step(
+        &self,
+        order: &Arc<Order>,
+        step: Result<Step, Rejection>,
+        to: OrderStatus,
+    ) -> Result<Decision, Rejection> {
         Ok(match step? {
             Step::Done => Decision::default().showing(Snapshot::Order(order.clone())),
             Step::Take => self.advance(order, to),
@@ -174,7 +200,13 @@ impl Balance {
         })
     }
 
-    fn transfer(&self, id: TransferId, to: UserId, amount: Money, text: Option<&Text>) -> Result<Decision, Rejection> {
+    fn transfer(
+        &self,
+        id: TransferId,
+        to: UserId,
+        amount: Money,
+        text: Option<&Text>,
+    ) -> Result<Decision, Rejection> {
         if to == self.id {
             return Err(Rejection::SelfTransfer);
         }

@@ -69,7 +69,12 @@ pub enum DirectoryCommand {
         profile: Arc<Profile>,
         session: Option<(FamilyId, SessionGrant)>,
     },
-    CreateItem { sku: Option<SoughtName>, product_id: ProductId, details: Arc<Details>, stock: i64 },
+    CreateItem {
+        sku: Option<SoughtName>,
+        product_id: ProductId,
+        details: Arc<Details>,
+        stock: i64,
+    },
 }
 
 impl Directory {

@@ -2,8 +2,8 @@
 //! commands and applies events; it never waits, it only says that one must.
 
 use super::event::Event;
-use super::rejection::Rejection;
 use super::record::Snapshot;
+use super::rejection::Rejection;
 use super::time::Timestamp;
 
 /// What an entity says to a claim or a command.

@@ -125,22 +125,54 @@ pub struct Entry {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// A product came to be; the posting's delta is its initial stock.
-    ProductCreated { product_id: ProductId, details: Arc<Details>, posting: Posting },
+    ProductCreated {
+        product_id: ProductId,
+        details: Arc<Details>,
+        posting: Posting,
+    },
     /// Name, sku, description, price or deletion changed; `details` is the whole new state, the delta 0.
-    ProductChanged { product_id: ProductId, details: Arc<Details>, posting: Posting },
+    ProductChanged {
+        product_id: ProductId,
+        details: Arc<Details>,
+        posting: Posting,
+    },
     StockMoved(StockMove),
-    UserRegistered { user_id: UserId, profile: Arc<Profile> },
+    UserRegistered {
+        user_id: UserId,
+        profile: Arc<Profile>,
+    },
     EntryPosted(Entry),
     OrderPlaced(Arc<Order>),
-    OrderAdvanced { order_id: OrderId, user_id: UserId, status: OrderStatus },
+    OrderAdvanced {
+        order_id: OrderId,
+        user_id: UserId,
+        status: OrderStatus,
+    },
     GoodsReturned(Arc<GoodsReturn>),
-    SessionOpened { family_id: FamilyId, grant: SessionGrant },
+    SessionOpened {
+        family_id: FamilyId,
+        grant: SessionGrant,
+    },
     /// The refresh token of `generation` was issued.
-    SessionRotated { family_id: FamilyId, generation: u32, rotated_at: Timestamp },
-    SessionRevoked { family_id: FamilyId, revoked_at: Timestamp },
+    SessionRotated {
+        family_id: FamilyId,
+        generation: u32,
+        rotated_at: Timestamp,
+    },
+    SessionRevoked {
+        family_id: FamilyId,
+        revoked_at: Timestamp,
+    },
     /// `holder` is the id of the user or product that the name now belongs to.
-    NameTaken { namespace: Namespace, name: Arc<str>, holder: u64 },
-    NameFreed { namespace: Namespace, name: Arc<str> },
+    NameTaken {
+        namespace: Namespace,
+        name: Arc<str>,
+        holder: u64,
+    },
+    NameFreed {
+        namespace: Namespace,
+        name: Arc<str>,
+    },
 }
 
 impl Event {

@@ -17,9 +17,7 @@ pub const QUANTITY_MAX: u32 = 1_000_000;
 pub type Delta = i64;
 
 /// An amount of money in minor units, `0..=LIMIT`.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Money(i64);
 

@@ -17,12 +17,23 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Outcome {
     Purchased(Purchased),
-    Ordered { order_id: OrderId, status: OrderStatus, total: Money },
+    Ordered {
+        order_id: OrderId,
+        status: OrderStatus,
+        total: Money,
+    },
     /// The order after the step.
     OrderStepped(Arc<Order>),
-    Returned { goods: Arc<GoodsReturn>, balance: i64 },
+    Returned {
+        goods: Arc<GoodsReturn>,
+        balance: i64,
+    },
     Posted(PostedEntry),
-    Transferred { id: TransferId, amount: Money, balance: i64 },
+    Transferred {
+        id: TransferId,
+        amount: Money,
+        balance: i64,
+    },
     /// An item created, changed, restocked or restored.
     Item(ProductView),
     ItemDeleted(ProductView),
@@ -183,7 +194,9 @@ fn item(record: &Record, snapshot: Option<&Snapshot>) -> Option<ProductView> {
     }
     let (product_id, details, posting) = record.events.iter().find_map(|event| match event {
         Event::ProductCreated { product_id, details, posting }
-        | Event::ProductChanged { product_id, details, posting } => Some((*product_id, Some(details), posting)),
+        | Event::ProductChanged { product_id, details, posting } => {
+            Some((*product_id, Some(details), posting))
+        }
         Event::StockMoved(movement) => Some((movement.product_id, None, &movement.posting)),
         _ => None,
     })?;

@@ -62,9 +62,17 @@ pub enum ProductClaim {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ProductCommand {
     /// Stock up (restock) or down (adjust).
-    MoveStock { delta: Delta, reason: Option<Text> },
-    Change { change: Change, if_revision: Option<u64> },
-    Delete { if_revision: Option<u64> },
+    MoveStock {
+        delta: Delta,
+        reason: Option<Text>,
+    },
+    Change {
+        change: Change,
+        if_revision: Option<u64>,
+    },
+    Delete {
+        if_revision: Option<u64>,
+    },
     Restore,
     /// Writes the terms and the stock as they are, so that the store's row is written again.
     Rewrite,
@@ -170,11 +178,8 @@ impl Product {
         }
         changed.revision += 1;
         let changed = Arc::new(changed);
-        let event = Event::ProductChanged {
-            product_id: self.id,
-            details: changed.clone(),
-            posting: Posting::of(0),
-        };
+        let event =
+            Event::ProductChanged { product_id: self.id, details: changed.clone(), posting: Posting::of(0) };
         let mut decision = Decision::one(event).showing(Snapshot::Details(changed.clone()));
         decision.foreign = sku_changes(self.id, details.sku.as_ref(), changed.sku.as_ref());
         Verdict::Granted(decision)

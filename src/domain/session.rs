@@ -42,9 +42,14 @@ pub struct Session {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SessionCommand {
     /// A login, by the owner of a family that is about to be.
-    Open { family_id: FamilyId, grant: SessionGrant },
+    Open {
+        family_id: FamilyId,
+        grant: SessionGrant,
+    },
     /// A refresh token of this generation was presented.
-    Rotate { generation: u32 },
+    Rotate {
+        generation: u32,
+    },
     Revoke,
 }
 
@@ -68,7 +73,11 @@ impl Session {
         }
         if presented == view.generation {
             let generation = presented + 1;
-            return Verdict::Granted(Decision::one(Event::SessionRotated { family_id, generation, rotated_at: at }));
+            return Verdict::Granted(Decision::one(Event::SessionRotated {
+                family_id,
+                generation,
+                rotated_at: at,
+            }));
         }
         let grace_ends = view.rotated_at.plus_seconds(REUSE_GRACE_SECONDS);
         if presented + 1 == view.generation && at < grace_ends {

@@ -7,7 +7,7 @@ use super::orders::committed;
 use super::{EngineError, Inner};
 use crate::domain::product::ProductCommand;
 use crate::domain::rejection::Missing;
-use crate::domain::{Event, Operation, ProductId, Rejection, Seq};
+use crate::domain::{Event, Operation, ProductId, Seq};
 use crate::journal::reader;
 use crate::owners::Kind;
 use crate::owners::Supervisor;
@@ -41,7 +41,8 @@ pub struct DriftReport {
 impl Inner {
     pub(super) async fn audit(self: &Arc<Self>) -> Result<Read<Vec<Check>>, EngineError> {
         let durable = self.ground.durable.get();
-        let caught_up = tokio::time::timeout(self.options.read_timeout * 6, self.ground.stored.wait(durable)).await;
+        let caught_up =
+            tokio::time::timeout(self.options.read_timeout * 6, self.ground.stored.wait(durable)).await;
         let snapshot = self.store.audit().await?;
         let mut checks = vec![Check {
             name: "store has caught up".into(),
@@ -62,7 +63,11 @@ impl Inner {
             // A frame that is being written looks torn, so only what was durable counts.
             Ok(Ok(survey)) => {
                 let last = survey.last();
-                let detail = format!("{} segments, records {} to {last}", survey.segments.len(), survey.first().unwrap_or_default());
+                let detail = format!(
+                    "{} segments, records {} to {last}",
+                    survey.segments.len(),
+                    survey.first().unwrap_or_default()
+                );
                 Check { name, ok: last >= durable || survey.segments.is_empty(), detail }
             }
             Ok(Err(error)) => Check { name, ok: false, detail: error.to_string() },
@@ -76,7 +81,11 @@ impl Inner {
         let open = self.open_holds(&self.products).await + self.open_holds(&self.balances).await;
         if open == 0 || self.admission.running() > 0 {
             let running = self.admission.running();
-            return Check { name, ok: true, detail: format!("{open} open holds, {running} operations in progress") };
+            return Check {
+                name,
+                ok: true,
+                detail: format!("{open} open holds, {running} operations in progress"),
+            };
         }
         Check { name, ok: false, detail: format!("{open} open holds without an operation in progress") }
     }
@@ -89,7 +98,10 @@ impl Inner {
         open
     }
 
-    pub(super) async fn sync_stock(self: &Arc<Self>, id: Option<ProductId>) -> Result<Read<DriftReport>, EngineError> {
+    pub(super) async fn sync_stock(
+        self: &Arc<Self>,
+        id: Option<ProductId>,
+    ) -> Result<Read<DriftReport>, EngineError> {
         let mut report = DriftReport { checked: 0, drifted: Vec::new() };
         let mut as_of = Seq::ZERO;
         let mut after = id.map_or(ProductId::new(0), |id| ProductId::new(id.get().saturating_sub(1)));
@@ -98,17 +110,16 @@ impl Inner {
             let snapshot = self.store.stock_sums(after, limit).await?;
             let mut sums = snapshot.value;
             sums.retain(|sum| id.is_none_or(|id| id == sum.product_id));
+            if let Some(product_id) = id.filter(|_| sums.is_empty()) {
+                // Not stored yet, if it exists at all: everything about it stands in the journal's tail.
+                sums.push(StockSum { product_id, stock: 0, version: 0, moved: 0 });
+            }
             let Some(last) = sums.last().map(|sum| sum.product_id) else { break };
             as_of = as_of.max(self.compare(&sums, snapshot.watermark, &mut report).await?);
             if id.is_some() {
                 break;
             }
             after = last;
-        }
-        if let Some(id) = id.filter(|_| report.checked == 0) {
-            let pin = self.pin(&self.products, id, Missing::Item).await?;
-            let seq = pin.cell.last();
-            return Err(EngineError::Rejected { rejection: Rejection::NotFound(Missing::Item), seq, replayed: false });
         }
         Ok(Read { value: report, as_of })
     }
@@ -149,7 +160,11 @@ impl Inner {
     }
 
     /// The journal's stock movements after `from`, up to `to`.
-    async fn movements_between(&self, from: Seq, to: Seq) -> Result<HashMap<ProductId, Vec<(Seq, i64)>>, EngineError> {
+    async fn movements_between(
+        &self,
+        from: Seq,
+        to: Seq,
+    ) -> Result<HashMap<ProductId, Vec<(Seq, i64)>>, EngineError> {
         if from >= to {
             return Ok(HashMap::new());
         }
@@ -183,7 +198,7 @@ impl Inner {
 
     /// Writes a product's row again, through the journal and write-behind like any change: what was sold stays sold.
     async fn rewrite(self: &Arc<Self>, id: ProductId) -> Result<Seq, EngineError> {
-        let rewrite = move |mut work: Work, _: ()| async move {
+        let rewrite = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let product = engine.pin(&engine.products, id, Missing::Item).await?;
             let space = work.space().await?;

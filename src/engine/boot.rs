@@ -14,7 +14,7 @@ use crate::owners::passivation::{self, PassivationOptions};
 use crate::owners::{Ground, Supervisor, admission::Admission};
 use crate::store::postgres::{PostgresOptions, PostgresStore};
 use crate::store::sqlite::SqliteStore;
-use crate::store::write_behind::{Status, WriteBehind};
+use crate::store::write_behind::{OnStored, Status, WriteBehind};
 use crate::store::{Batch, Claim, Lease, Store, StoreError};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -81,7 +81,14 @@ impl DataDir {
         Directory::open(path).map_err(failed)?;
         let lock_path = path.join("lock");
         let mut options = OpenOptions::new();
-        let mut lock = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock_path).map_err(failed)?;
+        let mut lock = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -170,7 +177,11 @@ pub fn check_continuity(survey: &reader::Survey, watermark: Seq) -> Result<(), S
 }
 
 /// See [`Engine::start_with`].
-pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progress: Progress) -> Result<Engine, StartError> {
+pub(super) async fn start(
+    options: EngineOptions,
+    clock: Arc<dyn Clock>,
+    progress: Progress,
+) -> Result<Engine, StartError> {
     let directory = DataDir::open(&options.data_dir)?;
     let disk = directory.journal()?;
     let secret = match &options.secret {
@@ -178,7 +189,12 @@ pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progres
         None => directory.secret()?,
     };
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
-    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("store").enable_all().build().map_err(failed)?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("store")
+        .enable_all()
+        .build()
+        .map_err(failed)?;
     let handle = runtime.handle().clone();
     let keeper = RuntimeKeeper(Mutex::new(Some(runtime)));
     let survey = {
@@ -194,7 +210,10 @@ pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progres
         run_blocking(&handle, move || reader::recover(disk.as_ref(), survey, Uuid::now_v7(), size)).await??
     };
     if recovered.dropped_torn_frame {
-        tracing::warn!(last = recovered.last.get(), "a torn frame at the journal's end was dropped; it was never acknowledged");
+        tracing::warn!(
+            last = recovered.last.get(),
+            "a torn frame at the journal's end was dropped; it was never acknowledged"
+        );
     }
     let claim = Claim {
         journal_id: recovered.journal_id,
@@ -212,7 +231,10 @@ pub(super) async fn start(options: EngineOptions, clock: Arc<dyn Clock>, progres
         let (disk, store, most) = (disk.clone(), store.clone(), options.batch_records_max);
         let last = recovered.last;
         let blocking = handle.clone();
-        lease = run_blocking(&handle, move || drain(&blocking, disk.as_ref(), store.as_ref(), lease, last, most, &progress)).await??;
+        lease = run_blocking(&handle, move || {
+            drain(&blocking, disk.as_ref(), store.as_ref(), lease, last, most, &progress)
+        })
+        .await??;
     }
     assemble(Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next }).await
 }
@@ -237,7 +259,8 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     let halt = Arc::new(Halt::default());
     let (durable_records, durable_queue) = mpsc::unbounded_channel();
     let journal =
-        Journal::open(disk.clone(), options.journal, &recovered, next, halt.clone(), durable_records).map_err(failed)?;
+        Journal::open(disk.clone(), options.journal, &recovered, next, halt.clone(), durable_records)
+            .map_err(failed)?;
     let stored = Arc::new(Position::new(lease.watermark, halt.clone()));
     let durable = journal.durable().clone();
     let revocations = Revocations::new(options.access_token_seconds);
@@ -307,9 +330,11 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
 }
 
 /// Runs right after a flush: indexes forget, old segments may go.
-fn on_stored(ground: Arc<Ground>) -> Box<dyn Fn(&[Arc<Record>]) + Send + Sync> {
+fn on_stored(ground: Arc<Ground>) -> OnStored {
     Box::new(move |records| {
-        records.iter().for_each(|record| ground.unstored.remove(record));
+        for record in records {
+            ground.unstored.remove(record);
+        }
         if let Some(last) = records.last() {
             ground.journal.retire(last.seq);
         }
@@ -328,7 +353,7 @@ impl Inner {
         let (store, epoch) = (self.store.clone(), self.epoch);
         let (clock, keep) = (self.ground.clock.clone(), self.options.key_retention_seconds);
         self.runtime.spawn(async move {
-            let mut timer = tokio::time::interval(Duration::from_secs(3_600));
+            let mut timer = tokio::time::interval(Duration::from_hours(1));
             loop {
                 timer.tick().await;
                 if let Err(error) = store.prune_keys(epoch, clock.now().plus_seconds(-keep)).await {
@@ -381,7 +406,9 @@ fn drain(
         Ok(())
     })
     .or_else(|error| match error {
-        ReadError::Io(_) => Ok(reader::Survey { journal_id: None, segments: Vec::new(), empty: Vec::new(), torn: None }),
+        ReadError::Io(_) => {
+            Ok(reader::Survey { journal_id: None, segments: Vec::new(), empty: Vec::new(), torn: None })
+        }
         other => Err(other),
     })?;
     if !pending.is_empty() {
@@ -398,7 +425,7 @@ pub(super) struct RuntimeKeeper(Mutex<Option<Runtime>>);
 
 impl RuntimeKeeper {
     fn handle(&self) -> tokio::runtime::Handle {
-        let runtime = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
+        let runtime = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match runtime.as_ref() {
             Some(runtime) => runtime.handle().clone(),
             None => unreachable!("the runtime is taken only when the keeper is dropped"),
@@ -408,7 +435,7 @@ impl RuntimeKeeper {
 
 impl Drop for RuntimeKeeper {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.lock().unwrap_or_else(|poison| poison.into_inner()).take() {
+        if let Some(runtime) = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
             runtime.shutdown_background();
         }
     }

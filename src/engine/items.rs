@@ -38,7 +38,11 @@ pub(super) async fn create(mut work: Work, request: NewItemRequest) -> Result<Co
     let _permit = work.admit(&owner)?;
     work.extra_bytes = 4 * details_bytes(&request);
     let product_id = engine.view(&owner, |glimpse| glimpse.entity.reserve_product()).await?;
-    let product = engine.products.spawn_unborn(product_id).await.map_err(|error| engine.not_pinned(error, Missing::Item))?;
+    let product = engine
+        .products
+        .spawn_unborn(product_id)
+        .await
+        .map_err(|error| engine.not_pinned(error, Missing::Item))?;
     let details = Arc::new(Details {
         sku: request.sku.clone(),
         name: request.name.clone(),
@@ -111,7 +115,8 @@ pub(super) async fn change(mut work: Work, request: ChangeItemRequest) -> Result
         let space = work.space().await?;
         match work.attempt(&product, command, parties, space, None).await {
             Ok(committed) => return Ok(committed),
-            Err(Miss::Refused(refused)) if request.if_revision.is_none() && is_conflict(&refused.rejection) => {}
+            Err(Miss::Refused(refused))
+                if request.if_revision.is_none() && is_conflict(&refused.rejection) => {}
             Err(Miss::Refused(refused)) => return Err(work.refused(refused.rejection, refused.as_of)),
             Err(Miss::Stale) => {}
             Err(Miss::Failed(error)) => return Err(error.into()),
@@ -132,7 +137,11 @@ async fn hold_name(work: &mut Work, name: &UniqueName) -> Result<Option<Box<dyn 
     Ok(held.map(|(hold, ())| Box::new(hold) as Box<dyn Party>))
 }
 
-async fn commit_alone(mut work: Work, product: Pin<Product>, command: ProductCommand) -> Result<Committed, Stop> {
+async fn commit_alone(
+    mut work: Work,
+    product: Pin<Product>,
+    command: ProductCommand,
+) -> Result<Committed, Stop> {
     let _permit = work.admit(&product)?;
     work.extra_bytes = 8 * (2 * crate::domain::text::NAME_MAX + crate::domain::text::TEXT_MAX);
     let space = work.space().await?;

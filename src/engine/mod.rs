@@ -162,7 +162,9 @@ impl Engine {
     }
 
     async fn step(&self, call: Call, operation: Operation, request: StepRequest, kind: StepKind) -> Answer {
-        self.inner.operate(call, operation, request, move |work, request| orders::step(work, request, kind)).await
+        self.inner
+            .operate(call, operation, request, move |work, request| orders::step(work, request, kind))
+            .await
     }
 
     /// Takes goods back: stock and money move in one record.
@@ -339,7 +341,12 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::items`].
-    pub async fn users(&self, query: Option<String>, page: Page, fresh: Freshness) -> ListAnswer<BalanceView> {
+    pub async fn users(
+        &self,
+        query: Option<String>,
+        page: Page,
+        fresh: Freshness,
+    ) -> ListAnswer<BalanceView> {
         self.inner.users(query, page, fresh).await
     }
 

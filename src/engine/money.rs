@@ -13,7 +13,11 @@ use uuid::Uuid;
 
 /// Bytes that texts may take beyond the usual, at four a character.
 fn text_bytes(texts: &[&Option<Text>]) -> usize {
-    texts.iter().map(|text| text.as_ref().map_or(0, |text| text.as_str().len())).sum::<usize>().min(8 * TEXT_MAX)
+    texts
+        .iter()
+        .map(|text| text.as_ref().map_or(0, |text| text.as_str().len()))
+        .sum::<usize>()
+        .min(8 * TEXT_MAX)
 }
 
 pub(super) async fn adjust(mut work: Work, request: AdjustRequest) -> Result<Committed, Stop> {

@@ -117,8 +117,12 @@ async fn check_tail(store: &Arc<dyn Store>, tail: &[Record]) -> Result<Check, St
                 _ => continue,
             };
             let Some(posting) = event.posting() else { continue };
-            if posting.total != known.0 + posting.delta || posting.version != known.1 + 1 || posting.total < 0 {
-                let detail = format!("record {} posts {posting:?} on total {} at version {}", record.seq, known.0, known.1);
+            if posting.total != known.0 + posting.delta || posting.version != known.1 + 1 || posting.total < 0
+            {
+                let detail = format!(
+                    "record {} posts {posting:?} on total {} at version {}",
+                    record.seq, known.0, known.1
+                );
                 return Ok(Check { name, ok: false, detail });
             }
             *known = (posting.total, posting.version);

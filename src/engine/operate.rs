@@ -9,7 +9,8 @@ use crate::domain::{Operation, Record, Rejection, Seq, UserId};
 use crate::journal::{HaltReason, Reservation};
 use crate::owners::admission::{Admission, NoPermit, Permit};
 use crate::owners::messages::{
-    AskKey, Cause, Claim, Commit, Committed, Glimpse, KeyAnswer, NotClaimed, NotCommitted, Refused, RememberRefusal, View,
+    AskKey, Cause, Claim, Commit, Committed, Glimpse, KeyAnswer, NotClaimed, NotCommitted, Refused,
+    RememberRefusal, View,
 };
 use crate::owners::slot::OwnerPermit;
 use crate::owners::{Hold, KeyGuard, Kind, Party, Pin, PinError, Supervisor, homes};
@@ -151,8 +152,9 @@ impl Inner {
         if self.ground.halt.is_halted() {
             return Err(Busy::ShuttingDown.into());
         }
-        let backlog = self.backlog();
-        if backlog.records >= self.options.backlog_records_max || backlog.bytes >= self.options.backlog_bytes_max {
+        let records = self.ground.durable.get().get().saturating_sub(self.ground.stored.get().get());
+        let bytes = self.backlog_bytes();
+        if records >= self.options.backlog_records_max || bytes >= self.options.backlog_bytes_max {
             return Err(Busy::BacklogFull.into());
         }
         if durability == Durability::Store && !self.store_status.is_reachable() {
@@ -186,12 +188,11 @@ impl Inner {
         record: Option<Arc<Record>>,
         durability: Durability,
     ) -> Result<Reply, EngineError> {
-        let outcome = match record {
-            Some(record) => Outcome::of(&record, None).ok_or(EngineError::Internal)?,
-            None => {
-                let stored = self.store.outcome(caller, self.fingerprint(key)).await?;
-                stored.value.ok_or(EngineError::Internal)?.outcome
-            }
+        let outcome = if let Some(record) = record {
+            Outcome::of(&record, None).ok_or(EngineError::Internal)?
+        } else {
+            let stored = self.store.outcome(caller, self.fingerprint(key)).await?;
+            stored.value.ok_or(EngineError::Internal)?.outcome
         };
         self.ground.durable.wait(seq).await?;
         match outcome {
@@ -258,7 +259,12 @@ impl Inner {
         EngineError::Rejected { rejection, seq, replayed: false }
     }
 
-    async fn remember(&self, operation: Operation, refused: Refused, key: KeyGuard) -> Result<Seq, EngineError> {
+    async fn remember(
+        &self,
+        operation: Operation,
+        refused: Refused,
+        key: KeyGuard,
+    ) -> Result<Seq, EngineError> {
         let space = self.ground.journal.reserve(USUAL_BYTES).await?;
         let (reply, answer) = oneshot::channel();
         let pin = key.pin();

@@ -61,7 +61,7 @@ impl EngineOptions {
             backlog_records_max: 2_000_000,
             backlog_bytes_max: 2 << 30,
             read_timeout: Duration::from_secs(5),
-            shutdown_flush: Duration::from_secs(60),
+            shutdown_flush: Duration::from_mins(1),
             key_retention_seconds: 24 * 3_600,
             keys_per_caller_max: 100_000,
             session_seconds: 30 * 86_400,

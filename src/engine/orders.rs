@@ -39,11 +39,8 @@ pub(super) async fn purchase(mut work: Work, request: PurchaseRequest) -> Result
     let Some((hold, details)) = work.claim(&product, claim, None).await? else {
         return Err(EngineError::Internal.into());
     };
-    let line = LineRequest {
-        product_id: request.product_id,
-        quantity: request.quantity,
-        unit_price: details.price,
-    };
+    let line =
+        LineRequest { product_id: request.product_id, quantity: request.quantity, unit_price: details.price };
     let Some(order) = priced(&engine, request.user_id, &[line], |_| Some(details.clone())) else {
         return Err(too_dear(&mut work, &payer));
     };
@@ -88,9 +85,9 @@ pub(super) async fn step(mut work: Work, request: StepRequest, kind: StepKind) -
     let engine = work.engine.clone();
     loop {
         let found = find(&engine, request.order_id).await?;
-        let Some(Found { order, owner, read_at }) = found.filter(|found| {
-            request.of.is_none_or(|user| user == found.order.user_id)
-        }) else {
+        let Some(Found { order, owner, read_at }) =
+            found.filter(|found| request.of.is_none_or(|user| user == found.order.user_id))
+        else {
             return Err(engine.edge_rejection(Rejection::NotFound(Missing::Order)).into());
         };
         let _permit = work.admit(&owner)?;

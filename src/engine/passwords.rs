@@ -50,7 +50,10 @@ impl Passwords {
         Ok(fits && known)
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
         let _place = self.waiting.clone().try_acquire_owned().map_err(|_| Busy::Overloaded)?;
         let _turn = self.running.clone().acquire_owned().await.map_err(|_| Busy::ShuttingDown)?;
         self.runtime.spawn_blocking(work).await.map_err(|_| EngineError::Internal)

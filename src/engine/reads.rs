@@ -11,10 +11,10 @@ use crate::domain::product::ProductView;
 use crate::domain::rejection::Missing;
 use crate::domain::{Event, OrderId, ProductId, Record, Rejection, Seq, UserId};
 use crate::owners::Kind;
-use crate::owners::messages::Glimpse;
 use crate::owners::Supervisor;
+use crate::owners::messages::Glimpse;
 use crate::store::{ItemFilter, OrderFilter, Page, Row};
-use std::collections::BTreeMap;
+use std::collections::btree_map::{self, BTreeMap};
 use std::sync::Arc;
 
 type Page2<T> = Result<Read<Listed<T>>, EngineError>;
@@ -34,7 +34,11 @@ impl Inner {
         let pin = self.pin(supervisor, id, missing).await?;
         let (value, as_of) = self.view(&pin, move |glimpse| (look(glimpse), glimpse.as_of)).await?;
         self.ground.durable.wait(as_of).await?;
-        let value = value.ok_or(EngineError::Rejected { rejection: Rejection::NotFound(missing), seq: as_of, replayed: false })?;
+        let value = value.ok_or(EngineError::Rejected {
+            rejection: Rejection::NotFound(missing),
+            seq: as_of,
+            replayed: false,
+        })?;
         let as_of = as_of.max(fresh.min_seq.unwrap_or_default());
         Ok(Read { value, as_of })
     }
@@ -61,11 +65,19 @@ impl Inner {
         }
     }
 
-    pub(super) async fn item(&self, id: ProductId, fresh: Freshness) -> Result<Read<ProductView>, EngineError> {
+    pub(super) async fn item(
+        &self,
+        id: ProductId,
+        fresh: Freshness,
+    ) -> Result<Read<ProductView>, EngineError> {
         self.look(&self.products, id, Missing::Item, fresh, |glimpse| glimpse.entity.view()).await
     }
 
-    pub(super) async fn balance(&self, id: UserId, fresh: Freshness) -> Result<Read<BalanceView>, EngineError> {
+    pub(super) async fn balance(
+        &self,
+        id: UserId,
+        fresh: Freshness,
+    ) -> Result<Read<BalanceView>, EngineError> {
         self.look(&self.balances, id, Missing::User, fresh, |glimpse| glimpse.entity.view()).await
     }
 
@@ -109,7 +121,12 @@ impl Inner {
         Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark })
     }
 
-    pub(super) async fn users(&self, query: Option<String>, page: Page, fresh: Freshness) -> Page2<BalanceView> {
+    pub(super) async fn users(
+        &self,
+        query: Option<String>,
+        page: Page,
+        fresh: Freshness,
+    ) -> Page2<BalanceView> {
         self.caught_up(fresh).await?;
         let snapshot = self.store.users(query.as_deref(), one_more(page)).await?;
         Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark })
@@ -157,7 +174,11 @@ impl Inner {
     }
 
     /// The records of a user that the store may not have, durable, and the position that they are complete for.
-    async fn unstored_of(&self, id: UserId, fresh: Freshness) -> Result<(Vec<Arc<Record>>, Seq), EngineError> {
+    async fn unstored_of(
+        &self,
+        id: UserId,
+        fresh: Freshness,
+    ) -> Result<(Vec<Arc<Record>>, Seq), EngineError> {
         self.reached(fresh.min_seq).await?;
         let owner = self.pin(&self.balances, id, Missing::User).await?;
         let look = |glimpse: &mut Glimpse<'_, crate::domain::balance::Balance>| {
@@ -169,7 +190,10 @@ impl Inner {
     }
 
     /// Orders that these records placed or changed, as they stand now, with the record that placed them.
-    async fn changed_orders(&self, records: &[Arc<Record>]) -> Result<BTreeMap<OrderId, (u64, Order)>, EngineError> {
+    async fn changed_orders(
+        &self,
+        records: &[Arc<Record>],
+    ) -> Result<BTreeMap<OrderId, (u64, Order)>, EngineError> {
         let mut changed: BTreeMap<OrderId, (u64, Order)> = BTreeMap::new();
         let mut read_at: BTreeMap<OrderId, Seq> = BTreeMap::new();
         for record in records {
@@ -186,10 +210,10 @@ impl Inner {
                     },
                     _ => continue,
                 };
-                if !changed.contains_key(&id) {
+                if let btree_map::Entry::Vacant(place) = changed.entry(id) {
                     let snapshot = self.store.order(id).await?;
                     if let Some(row) = snapshot.value {
-                        changed.insert(id, (row.cursor, row.value));
+                        place.insert((row.cursor, row.value));
                         read_at.insert(id, snapshot.watermark);
                     }
                 }

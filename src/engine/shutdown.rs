@@ -18,7 +18,7 @@ impl Inner {
         let closing = self.clone();
         // Joins the journal's threads, which may be inside an fdatasync.
         let _ = self.runtime.spawn_blocking(move || closing.ground.journal.close()).await;
-        let flushing = self.flushing.lock().unwrap_or_else(|poison| poison.into_inner()).take();
+        let flushing = self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(flushing) = flushing {
             // Past the deadline the flush goes on until the process ends; it is never cancelled.
             let _ = tokio::time::timeout(self.options.shutdown_flush, flushing).await;
@@ -32,7 +32,6 @@ impl Inner {
                 Err(error) => tracing::warn!(%error, "the store's lease stays until the next start"),
             }
         }
-        self.homes.stop();
         Shutdown { backlog_records, released }
     }
 }

@@ -61,11 +61,16 @@ pub struct Backlog {
 }
 
 impl Inner {
+    /// Counted where they are written: write-behind takes nothing up while it waits for a store that is away.
+    pub(super) fn backlog_bytes(&self) -> u64 {
+        self.ground.journal.durable_bytes().saturating_sub(self.store_status.stored_bytes())
+    }
+
     pub(super) fn backlog(&self) -> Backlog {
         let records = self.ground.durable.get().get().saturating_sub(self.ground.stored.get().get());
         let age = |oldest: crate::domain::Timestamp| self.ground.clock.now().micros() - oldest.micros();
         let micros = self.store_status.oldest().map_or(0, age).max(0);
-        Backlog { records, bytes: self.store_status.backlog_bytes(), seconds: micros as f64 / 1e6 }
+        Backlog { records, bytes: self.backlog_bytes(), seconds: micros as f64 / 1e6 }
     }
 
     pub(super) fn health(&self) -> Health {

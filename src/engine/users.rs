@@ -39,7 +39,11 @@ pub(super) async fn register(mut work: Work, registration: Registration) -> Resu
     let owner = directory(&engine, name.shard()).await?;
     let _permit = work.admit(&owner)?;
     let user_id = engine.view(&owner, |glimpse| glimpse.entity.reserve_user()).await?;
-    let user = engine.balances.spawn_unborn(user_id).await.map_err(|error| engine.not_pinned(error, Missing::User))?;
+    let user = engine
+        .balances
+        .spawn_unborn(user_id)
+        .await
+        .map_err(|error| engine.not_pinned(error, Missing::User))?;
     let now = engine.ground.clock.now();
     let profile = Arc::new(Profile {
         name: request.name.clone(),
@@ -79,7 +83,11 @@ pub(super) async fn register(mut work: Work, registration: Registration) -> Resu
     outcome
 }
 
-async fn new_family(engine: &Inner, user_id: UserId, role: crate::domain::user::Role) -> Result<(OpenedSession, Pin<Session>), Stop> {
+async fn new_family(
+    engine: &Inner,
+    user_id: UserId,
+    role: crate::domain::user::Role,
+) -> Result<(OpenedSession, Pin<Session>), Stop> {
     let family_id = FamilyId::new(Uuid::now_v7());
     let family = engine.sessions.spawn_unborn(family_id).await;
     let family = family.map_err(|error| engine.not_pinned(error, Missing::Session))?;
@@ -90,14 +98,17 @@ async fn new_family(engine: &Inner, user_id: UserId, role: crate::domain::user::
 }
 
 impl Inner {
-    pub(super) async fn register(self: &Arc<Self>, mut request: NewUserRequest) -> Result<LoggedIn, EngineError> {
+    pub(super) async fn register(
+        self: &Arc<Self>,
+        mut request: NewUserRequest,
+    ) -> Result<LoggedIn, EngineError> {
         let password_hash = match request.password.take() {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
         let (report, session) = oneshot::channel();
         let registration = Registration { request, password_hash, session: Some(report) };
-        let run = move |work: Work, _: ()| register(work, registration);
+        let run = move |work: Work, (): ()| register(work, registration);
         let reply = self.operate(Call::default(), Operation::Register, (), run).await?;
         match reply.outcome {
             Outcome::Registered(user) => Ok(LoggedIn { user, session: session.await.ok(), seq: reply.seq }),
@@ -105,7 +116,11 @@ impl Inner {
         }
     }
 
-    pub(super) async fn create_user(self: &Arc<Self>, call: Call, mut request: NewUserRequest) -> super::Answer {
+    pub(super) async fn create_user(
+        self: &Arc<Self>,
+        call: Call,
+        mut request: NewUserRequest,
+    ) -> super::Answer {
         let password_hash = match request.password.take() {
             // A hash is salted, so the request is told apart by what was asked for, not by what is stored.
             Some(password) => Some((self.passwords.hash(password.clone()).await?, password)),
@@ -122,7 +137,11 @@ impl Inner {
         self.operate(call, Operation::Register, identity, move |work, _| register(work, registration)).await
     }
 
-    pub(super) async fn log_in(self: &Arc<Self>, email: &str, password: String) -> Result<LoggedIn, EngineError> {
+    pub(super) async fn log_in(
+        self: &Arc<Self>,
+        email: &str,
+        password: String,
+    ) -> Result<LoggedIn, EngineError> {
         let known = match Email::parse(email) {
             Ok(email) => self.user_by_email(&email).await?,
             Err(_) => None,
@@ -134,7 +153,7 @@ impl Inner {
         };
         let (report, session) = oneshot::channel();
         let (user_id, role) = (user.user_id, user.profile.role);
-        let open = move |mut work: Work, _: ()| async move {
+        let open = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let (opened, family) = new_family(&engine, user_id, role).await?;
             let space = work.space().await?;
@@ -154,7 +173,8 @@ impl Inner {
         let holder = loop {
             let (sought, read_at) = seek(self, &name).await?;
             let name = name.clone();
-            let seen = self.view(&owner, move |glimpse| (glimpse.entity.recent(&name), glimpse.let_go)).await?;
+            let seen =
+                self.view(&owner, move |glimpse| (glimpse.entity.recent(&name), glimpse.let_go)).await?;
             match seen {
                 (Some(recent), _) => break recent,
                 (None, let_go) if read_at >= let_go => break sought.stored,
@@ -173,7 +193,7 @@ impl Inner {
         family_id: FamilyId,
         generation: u32,
     ) -> Result<OpenedSession, EngineError> {
-        let rotate = move |mut work: Work, _: ()| async move {
+        let rotate = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let family = pin_family(&engine, family_id).await?;
             let _permit = work.admit(&family)?;
@@ -199,7 +219,7 @@ impl Inner {
     }
 
     pub(super) async fn log_out(self: &Arc<Self>, family_id: FamilyId) -> Result<Seq, EngineError> {
-        let revoke = move |mut work: Work, _: ()| async move {
+        let revoke = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let family = pin_family(&engine, family_id).await?;
             let _permit = work.admit(&family)?;

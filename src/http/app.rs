@@ -79,13 +79,12 @@ impl Worker {
     /// Checks an access token, except for revocation.
     pub fn verify(&self, token: &[u8]) -> Result<Access, Problem> {
         let known = self.cache.borrow().get(token);
-        let access = match known {
-            Some(access) => access,
-            None => {
-                let access = self.shared.tokens.verify(token)?;
-                self.cache.borrow_mut().put(token, access);
-                access
-            }
+        let access = if let Some(access) = known {
+            access
+        } else {
+            let access = self.shared.tokens.verify(token)?;
+            self.cache.borrow_mut().put(token, access);
+            access
         };
         access.check_time(self.now()).map(|()| access)
     }
@@ -177,7 +176,7 @@ pub fn build(
         .app_data(edge.clone())
         .app_data(worker)
         .into_utoipa_app()
-        .service(scope::scope("/api/v1").configure(api))
+        .service(scope("/api/v1").configure(api))
         .configure(operations::routes)
         .into_app()
         .service(operations::swagger_ui())
@@ -199,7 +198,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(Base::openapi())
-        .service(scope::scope("/api/v1").configure(api))
+        .service(scope("/api/v1").configure(api))
         .configure(operations::routes)
         .split_for_parts();
     promise_problems(&mut document);

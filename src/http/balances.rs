@@ -107,9 +107,9 @@ impl<'a> EntryView<'a> {
             delta: entry.posting.delta,
             balance_after: entry.posting.total,
             kind: entry.kind.word(),
-            order_id: entry.order_id.map(|id| id.get()),
-            reference: entry.reference.as_ref().map(|text| text.as_str()),
-            description: entry.description.as_ref().map(|text| text.as_str()),
+            order_id: entry.order_id.map(super::super::domain::ids::OrderId::get),
+            reference: entry.reference.as_ref().map(Text::as_str),
+            description: entry.description.as_ref().map(Text::as_str),
             created_at: posted.at,
         }
     }

@@ -195,12 +195,15 @@ fn explain<T: Input>(bytes: &[u8]) -> Problem {
         return Problem::malformed_json(error.to_string());
     }
     let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
-    let error = match serde_path_to_error::deserialize::<_, Object<T>>(deserializer) {
-        Ok(_) => return Problem::malformed_json("one JSON object is expected and nothing after it"),
-        Err(error) => error,
+    let Err(error) = serde_path_to_error::deserialize::<_, Object<T>>(deserializer) else {
+        return Problem::malformed_json("one JSON object is expected and nothing after it");
     };
     let mut path: Vec<String> = error.path().iter().filter_map(segment).collect();
     let message = error.inner().to_string();
+    // What is skipped is not decoded, so escapes and bytes that are no text are found only here.
+    if !error.inner().is_data() && !message.starts_with("number out of range") {
+        return Problem::malformed_json(message);
+    }
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let named = message.split('`').nth(1).unwrap_or_default();
     let message = if message.starts_with("missing field") {

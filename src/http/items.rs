@@ -57,6 +57,7 @@ impl Input for NewItemDto {
 /// `null` removes the sku or the description; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "a field that is absent, null or given means three things")]
 struct ChangeItemDto {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
@@ -111,9 +112,9 @@ impl<'a> ItemView<'a> {
         let details = &view.details;
         Self {
             id: view.product_id.get(),
-            sku: details.sku.as_ref().map(|sku| sku.as_str()),
+            sku: details.sku.as_ref().map(super::super::domain::text::Sku::as_str),
             name: details.name.as_str(),
-            description: details.description.as_ref().map(|text| text.as_str()),
+            description: details.description.as_ref().map(super::super::domain::text::Text::as_str),
             price: details.price.minor(),
             stock: view.stock,
             version: view.version,

@@ -132,12 +132,11 @@ fn complete(mut response: ServiceResponse<BoxBody>, request_id: &HeaderValue) ->
 fn as_problem(response: ServiceResponse<BoxBody>, request_id: &HeaderValue) -> ServiceResponse<BoxBody> {
     let own = response.response().error().and_then(|error| error.as_error::<Problem>());
     let general;
-    let problem = match own {
-        Some(problem) => problem,
-        None => {
-            general = Problem::of_status(response.status());
-            &general
-        }
+    let problem = if let Some(problem) = own {
+        problem
+    } else {
+        general = Problem::of_status(response.status());
+        &general
     };
     let body = problem.body(request_id.to_str().unwrap_or_default());
     let mut added = HeaderMap::with_capacity(4);

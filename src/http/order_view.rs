@@ -69,7 +69,7 @@ impl<'a> OrderView<'a> {
             failure: order.failure.as_ref().map(|failure| FailureView {
                 code: &failure.code,
                 detail: &failure.detail,
-                product_id: failure.product_id.map(|id| id.get()),
+                product_id: failure.product_id.map(super::super::domain::ids::ProductId::get),
             }),
             created_at: order.created_at,
             updated_at: order.updated_at,

@@ -1,6 +1,6 @@
 use super::*;
 
-fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("absent")
 }
 

@@ -98,6 +98,7 @@ pub fn misfit(outcome: &crate::domain::Outcome) -> Problem {
 }
 
 /// `#[serde(serialize_with = "rfc3339")]`: UTC, written without an allocation.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 pub fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     let nanos = i128::from(at.micros()) * 1_000;
     let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(serde::ser::Error::custom)?;

@@ -79,9 +79,9 @@ impl<'a> ReturnView<'a> {
         Self {
             id: goods.id.get(),
             user_id: goods.user_id.get(),
-            order_id: goods.order_id.map(|id| id.get()),
+            order_id: goods.order_id.map(OrderId::get),
             total_amount: goods.total.minor(),
-            reason: goods.reason.as_ref().map(|reason| reason.as_str()),
+            reason: goods.reason.as_ref().map(super::super::domain::text::Text::as_str),
             balance,
             items: goods.lines.iter().map(line).collect(),
         }

@@ -60,7 +60,7 @@ fn show_movement(movement: &Movement) -> MovementView<'_> {
         stock_after: movement.stock_after,
         version: movement.version,
         kind: movement.kind.word(),
-        order_id: movement.order_id.map(|id| id.get()),
+        order_id: movement.order_id.map(super::super::domain::ids::OrderId::get),
         reason: movement.reason.as_deref(),
         created_at: movement.at,
     }

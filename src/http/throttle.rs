@@ -35,7 +35,7 @@ impl Throttle {
     /// Takes an attempt, or says how long to wait for one.
     pub fn take(&self, who: Who<'_>, now: Instant) -> Result<(), Problem> {
         let Some(interval) = self.interval() else { return Ok(()) };
-        let window = Duration::from_secs(60);
+        let window = Duration::from_mins(1);
         let mut table = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let full_at = table.get(&self.key(who)).copied().map_or(now, |at| at.max(now)) + interval;
         if let Some(wait) = (full_at - now).checked_sub(window).filter(|wait| !wait.is_zero()) {
@@ -61,7 +61,7 @@ impl Throttle {
     }
 
     fn interval(&self) -> Option<Duration> {
-        Duration::from_secs(60).checked_div(self.per_minute)
+        Duration::from_mins(1).checked_div(self.per_minute)
     }
 
     fn key(&self, who: Who<'_>) -> u64 {

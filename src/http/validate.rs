@@ -119,6 +119,7 @@ impl Checks {
         None
     }
 
+    #[expect(clippy::option_option, reason = "no field is not the same as a wrong one")]
     /// An optional field: `None` when something is wrong with it, `Some(None)` when it is not there.
     pub fn optional<T, V>(
         &mut self,

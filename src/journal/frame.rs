@@ -30,7 +30,10 @@ pub struct Header {
 /// What stands at an offset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Found<'a> {
-    Frame { header: Header, payload: &'a [u8] },
+    Frame {
+        header: Header,
+        payload: &'a [u8],
+    },
     /// Zeros as far as a header reaches.
     Nothing,
     /// A sound header whose payload does not fit its checksum.

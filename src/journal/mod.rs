@@ -25,6 +25,7 @@ pub use tail::{Cell, Tail};
 use crate::domain::{Record, Seq};
 use disk::Disk;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -42,6 +43,7 @@ pub struct Journal {
     pub id: Uuid,
     tail: Arc<Tail>,
     durable: Arc<Position>,
+    durable_bytes: Arc<AtomicU64>,
     space: Arc<space::Space>,
     writer: std::sync::Mutex<Option<writer::Threads>>,
 }
@@ -62,6 +64,7 @@ impl Journal {
     ) -> std::io::Result<Self> {
         let durable = Arc::new(Position::new(Seq::new(next.get() - 1), halt.clone()));
         let tail = Arc::new(Tail::new(next, halt.clone()));
+        let durable_bytes = Arc::new(AtomicU64::new(0));
         let space = Arc::new(space::Space::new());
         let threads = writer::start(writer::Start {
             disk,
@@ -69,11 +72,19 @@ impl Journal {
             recovered,
             tail: tail.clone(),
             durable: durable.clone(),
+            durable_bytes: durable_bytes.clone(),
             space: space.clone(),
             halt,
             durable_records,
         })?;
-        Ok(Self { id: recovered.journal_id, tail, durable, space, writer: Some(threads).into() })
+        Ok(Self {
+            id: recovered.journal_id,
+            tail,
+            durable,
+            durable_bytes,
+            space,
+            writer: Some(threads).into(),
+        })
     }
 
     /// The last position handed out.
@@ -84,6 +95,11 @@ impl Journal {
     /// What survives a power cut.
     pub fn durable(&self) -> &Arc<Position> {
         &self.durable
+    }
+
+    /// Bytes that became durable since the journal was opened.
+    pub fn durable_bytes(&self) -> u64 {
+        self.durable_bytes.load(Ordering::Relaxed)
     }
 
     /// Sets room for one record of at most `bytes` apart, so that enqueueing it can neither fail nor block.
@@ -101,7 +117,8 @@ impl Journal {
 
     /// Tells the journal what the store has, so that old segments may go.
     pub fn retire(&self, stored: Seq) {
-        if let Some(threads) = self.writer.lock().unwrap_or_else(|poison| poison.into_inner()).as_ref() {
+        if let Some(threads) = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref()
+        {
             threads.retire(stored);
         }
     }
@@ -120,7 +137,7 @@ impl Journal {
     /// Writes what is enqueued and stops the threads. Nothing may be enqueued afterwards.
     pub fn close(&self) {
         self.tail.close();
-        let threads = self.writer.lock().unwrap_or_else(|poison| poison.into_inner()).take();
+        let threads = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(threads) = threads {
             threads.join();
         }

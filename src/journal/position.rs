@@ -43,7 +43,7 @@ struct Shard {
 
 impl Shard {
     fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, Waker)>> {
-        self.waiters.lock().unwrap_or_else(|poison| poison.into_inner())
+        self.waiters.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn register(&self, position: u64, waker: &Waker) {
@@ -75,6 +75,17 @@ impl Shard {
                 return;
             }
         }
+    }
+}
+
+/// When the attendant's thread ends, its waiters are everybody's again.
+struct Leave<'a>(&'a Shard);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.attended.store(false, Ordering::SeqCst);
+        // Whoever is left looks again by itself and registers anew.
+        self.0.wake(u64::MAX);
     }
 }
 
@@ -123,11 +134,11 @@ impl Position {
     /// Runs for ever on the calling thread and completes that thread's waiters there. One per thread, on its event loop.
     pub async fn attend(self: Arc<Self>) {
         let shard = &self.shards[SHARD.with(Cell::get)];
+        let _leave = Leave(shard);
         poll_fn::<(), _>(|context| {
             shard.attendant.register(context.waker());
             shard.attended.store(true, Ordering::SeqCst);
-            let reached =
-                if self.halt.is_halted() { u64::MAX } else { self.reached.load(Ordering::SeqCst) };
+            let reached = if self.halt.is_halted() { u64::MAX } else { self.reached.load(Ordering::SeqCst) };
             shard.wake(reached);
             Poll::Pending
         })

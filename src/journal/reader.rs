@@ -91,12 +91,17 @@ fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError
     for number in numbers {
         let bytes = disk.read(&segment::file_name(number))?;
         check_header(&bytes, number, &mut survey)?;
-        let scan = Scan { number, bytes: &bytes, expected: survey.segments.last().map(|known| known.last.next()) };
+        let scan =
+            Scan { number, bytes: &bytes, expected: survey.segments.last().map(|known| known.last.next()) };
         match scan.run(&mut survey.torn, from, each)? {
             None => survey.empty.push(number),
             Some(_) if !survey.empty.is_empty() => {
                 let what = "frames follow a segment without any".to_owned();
-                return Err(ReadError::Damaged { segment: number, offset: segment::HEADER_BYTES as u64, what });
+                return Err(ReadError::Damaged {
+                    segment: number,
+                    offset: segment::HEADER_BYTES as u64,
+                    what,
+                });
             }
             Some(surveyed) => survey.segments.push(surveyed),
         }
@@ -104,7 +109,11 @@ fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError
     // Frames behind a torn one could only have been written after it was whole.
     match survey.torn {
         Some((number, offset)) if survey.segments.last().is_some_and(|last| last.segment > number) => {
-            Err(ReadError::Damaged { segment: number, offset, what: "a torn frame with others behind it".into() })
+            Err(ReadError::Damaged {
+                segment: number,
+                offset,
+                what: "a torn frame with others behind it".into(),
+            })
         }
         _ => Ok(survey),
     }
@@ -112,7 +121,8 @@ fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError
 
 fn check_header(bytes: &[u8], number: u32, survey: &mut Survey) -> Result<(), ReadError> {
     let damaged = |what: &str| ReadError::Damaged { segment: number, offset: 0, what: what.to_owned() };
-    let header = Header::decode(bytes).ok_or_else(|| damaged("the segment's header does not fit its checksum"))?;
+    let header =
+        Header::decode(bytes).ok_or_else(|| damaged("the segment's header does not fit its checksum"))?;
     if header.segment != number {
         return Err(damaged("the segment's header has another number than its name"));
     }
@@ -194,7 +204,8 @@ impl Scan<'_> {
     }
 
     fn is_blank(&self, offset: usize) -> bool {
-        self.bytes[offset..].iter().all(|byte| *byte == 0)
+        // Whole segments are looked at in this way, so by blocks: looking for an end at every byte takes many times as long.
+        self.bytes[offset..].chunks(4_096).all(|block| block.iter().fold(0, |seen, byte| seen | byte) == 0)
     }
 
     /// The frame's last record, if the frame is in its place.
@@ -250,7 +261,8 @@ impl Scan<'_> {
         for bytes in frame::records(payload) {
             let bytes = bytes.ok_or_else(|| self.damaged(offset, "a record is longer than its frame"))?;
             if seq >= from {
-                let record = codec::decode(bytes).map_err(|error| self.damaged(offset, &error.to_string()))?;
+                let record =
+                    codec::decode(bytes).map_err(|error| self.damaged(offset, &error.to_string()))?;
                 if record.seq != seq {
                     return Err(self.damaged(offset, "a record has another position than its frame says"));
                 }
@@ -295,7 +307,9 @@ pub fn recover(
             let header = Header { segment: current.segment, size: current.size, journal_id };
             segment::create(disk, header, &bytes[segment::HEADER_BYTES..current.end as usize])?;
         }
-        None => segment::create(disk, Header { segment: next_segment, size: segment_bytes, journal_id }, &[])?,
+        None => {
+            segment::create(disk, Header { segment: next_segment, size: segment_bytes, journal_id }, &[])?
+        }
     }
     disk.sync_directory()?;
     let dropped_torn_frame = survey.torn.is_some();

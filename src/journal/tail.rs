@@ -18,7 +18,11 @@ pub struct Cell {
 impl Cell {
     /// An entity as it was loaded; `last` is the last record known to have touched it.
     pub fn new(total: i64, version: u64, last: Seq) -> Self {
-        Self { total: AtomicI64::new(total), version: AtomicU64::new(version), last: AtomicU64::new(last.get()) }
+        Self {
+            total: AtomicI64::new(total),
+            version: AtomicU64::new(version),
+            last: AtomicU64::new(last.get()),
+        }
     }
 
     /// The newest version that is enqueued.
@@ -59,7 +63,7 @@ impl Tail {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poison| poison.into_inner())
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub fn appended(&self) -> Seq {
@@ -113,7 +117,7 @@ impl Tail {
                 return None;
             }
             state.writer_sleeps = true;
-            state = self.filled.wait(state).unwrap_or_else(|poison| poison.into_inner());
+            state = self.filled.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::domain::{Record, Seq};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub struct Start<'a> {
     pub recovered: &'a Recovered,
     pub tail: Arc<Tail>,
     pub durable: Arc<Position>,
+    /// Counts the bytes of all frames written.
+    pub durable_bytes: Arc<AtomicU64>,
     pub space: Arc<Space>,
     pub halt: Arc<Halt>,
     pub durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
@@ -61,7 +64,10 @@ pub struct Threads {
 
 enum Order {
     /// The writer went on to this segment; `last` is the last record of the one before.
-    Opened { segment: u32, last: Seq },
+    Opened {
+        segment: u32,
+        last: Seq,
+    },
     Retire(Seq),
     Stop,
 }
@@ -88,7 +94,8 @@ struct Open {
 
 /// Starts both threads on a recovered journal.
 pub fn start(start: Start<'_>) -> io::Result<Threads> {
-    let Start { disk, options, recovered, tail, durable, space, halt, durable_records } = start;
+    let Start { disk, options, recovered, tail, durable, durable_bytes, space, halt, durable_records } =
+        start;
     let current = match &recovered.current {
         Some(current) => Open {
             number: current.segment,
@@ -120,6 +127,7 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
     let writer = Writer {
         tail,
         durable,
+        durable_bytes,
         space,
         halt: halt.clone(),
         durable_records,
@@ -154,6 +162,7 @@ fn prepare(disk: &dyn Disk, number: u32, size: u64, journal_id: Uuid) -> io::Res
 struct Writer {
     tail: Arc<Tail>,
     durable: Arc<Position>,
+    durable_bytes: Arc<AtomicU64>,
     space: Arc<Space>,
     halt: Arc<Halt>,
     durable_records: tokio::sync::mpsc::UnboundedSender<Written>,
@@ -207,6 +216,7 @@ impl Writer {
         let records: Vec<_> = rest.drain(..count).map(|pending| pending.record).collect();
         if let Some(record) = records.last() {
             self.last = record.seq;
+            self.durable_bytes.fetch_add(written, Ordering::Relaxed);
             self.durable.advance(self.last);
         }
         // Without a write-behind there is nobody to tell; the journal holds the records all the same.
@@ -275,7 +285,8 @@ impl Keeper {
     /// False when a segment is still wanting.
     fn refill(&mut self) -> bool {
         while self.prepared - self.current < SPARE_SEGMENTS {
-            match prepare(self.disk.as_ref(), self.prepared + 1, self.options.segment_bytes, self.journal_id) {
+            match prepare(self.disk.as_ref(), self.prepared + 1, self.options.segment_bytes, self.journal_id)
+            {
                 Ok(open) => {
                     self.prepared = open.number;
                     self.space.add(usable(open.size));
@@ -315,5 +326,8 @@ impl Keeper {
 
 /// Frame and record overhead are part of what a record may take.
 pub const fn record_payload_max(segment_bytes: u64) -> usize {
-    (record_bytes_max(segment_bytes) as usize) - frame::HEADER_BYTES - frame::RECORD_OVERHEAD - frame::ALIGNMENT
+    (record_bytes_max(segment_bytes) as usize)
+        - frame::HEADER_BYTES
+        - frame::RECORD_OVERHEAD
+        - frame::ALIGNMENT
 }

@@ -4,8 +4,7 @@
 use crate::journal::Position;
 use actix_rt::{Arbiter, ArbiterHandle, System};
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
@@ -16,7 +15,7 @@ thread_local! {
 pub struct Homes {
     own: Vec<ArbiterHandle>,
     next: AtomicUsize,
-    system: Mutex<Option<(System, JoinHandle<()>)>>,
+    system: System,
 }
 
 impl Homes {
@@ -25,7 +24,7 @@ impl Homes {
     pub fn start(threads: usize, durable: &Arc<Position>, stored: &Arc<Position>) -> std::io::Result<Self> {
         let (durable, stored) = (durable.clone(), stored.clone());
         let (started, start) = std::sync::mpsc::channel();
-        let thread = std::thread::Builder::new().name("owners".into()).spawn(move || {
+        std::thread::Builder::new().name("owners".into()).spawn(move || {
             let runner = System::new();
             runner.block_on(async {
                 let more = (1..threads.max(1)).map(|_| Arbiter::new().handle());
@@ -40,8 +39,9 @@ impl Homes {
                 tracing::warn!(%error, "the owners' system ended with an error");
             }
         })?;
-        let (system, own) = start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
-        Ok(Self { own, next: AtomicUsize::new(0), system: Mutex::new(Some((system, thread))) })
+        let (system, own) =
+            start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
+        Ok(Self { own, next: AtomicUsize::new(0), system })
     }
 
     /// Where a new owner should live, and an operation run: here, if this thread lent its arbiter, else on one of the
@@ -53,14 +53,13 @@ impl Homes {
             self.own[next].clone()
         })
     }
+}
 
-    /// Ends the engine's own arbiters. Owners on lent ones end with those.
-    pub fn stop(&self) {
-        let system = self.system.lock().unwrap_or_else(|poison| poison.into_inner()).take();
-        if let Some((system, thread)) = system {
-            system.stop();
-            let _ = thread.join();
-        }
+impl Drop for Homes {
+    /// Ends the engine's own arbiters; owners on lent ones end with those. The thread is not joined: the last handle may be
+    /// dropped on it.
+    fn drop(&mut self) {
+        self.system.stop();
     }
 }
 

@@ -106,23 +106,22 @@ impl BalanceDesk {
         let keys = self.keys.get_or_insert_default();
         keys.expire(expired);
         let too_many = keys.states.len() >= most;
-        let answer = match keys.states.get_mut(&fingerprint) {
-            None if too_many => KeyAnswer::TooMany,
-            None => {
-                keys.states.insert(fingerprint, KeyState::Running { request, waiting: Vec::new() });
-                KeyAnswer::New(KeyGuard::new(pin, fingerprint, request))
-            }
-            Some(KeyState::Running { request: known, .. } | KeyState::Answered { request: known, .. })
-                if *known != request =>
-            {
-                KeyAnswer::Reused
-            }
-            Some(KeyState::Running { waiting, .. }) => return waiting.push((pin, reply)),
-            Some(KeyState::Answered { seq, .. }) => {
-                let seq = *seq;
-                KeyAnswer::Answered { seq, record: self.record(seq) }
-            }
-        };
+        let answer =
+            match keys.states.get_mut(&fingerprint) {
+                None if too_many => KeyAnswer::TooMany,
+                None => {
+                    keys.states.insert(fingerprint, KeyState::Running { request, waiting: Vec::new() });
+                    KeyAnswer::New(KeyGuard::new(pin, fingerprint, request))
+                }
+                Some(
+                    KeyState::Running { request: known, .. } | KeyState::Answered { request: known, .. },
+                ) if *known != request => KeyAnswer::Reused,
+                Some(KeyState::Running { waiting, .. }) => return waiting.push((pin, reply)),
+                Some(KeyState::Answered { seq, .. }) => {
+                    let seq = *seq;
+                    KeyAnswer::Answered { seq, record: self.record(seq) }
+                }
+            };
         drop(reply.send(answer));
     }
 

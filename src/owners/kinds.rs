@@ -38,7 +38,11 @@ pub trait Kind: Entity {
     type Desk: Default + Send + Unpin + 'static;
 
     /// Loads those that exist, in one snapshot. Missing ones are left out.
-    async fn load(store: &dyn Store, ids: &[Self::Id], ground: &Ground) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError>;
+    async fn load(
+        store: &dyn Store,
+        ids: &[Self::Id],
+        ground: &Ground,
+    ) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError>;
 
     /// Takes note of a record that touched the entity.
     fn remember(&mut self, _desk: &mut Self::Desk, _record: &Arc<Record>, _ground: &Ground) {}
@@ -50,7 +54,11 @@ pub trait Kind: Entity {
 
     /// A command that brought stored state along, with the changes that the owner knows beyond `read_at` applied to it.
     /// `None`: it is to be decided as it came.
-    fn bring_up_to_date(_command: &Self::Command, _desk: &Self::Desk, _read_at: Option<Seq>) -> Option<Self::Command> {
+    fn bring_up_to_date(
+        _command: &Self::Command,
+        _desk: &Self::Desk,
+        _read_at: Option<Seq>,
+    ) -> Option<Self::Command> {
         None
     }
 
@@ -75,7 +83,11 @@ impl Kind for Product {
     type Id = ProductId;
     type Desk = ();
 
-    async fn load(store: &dyn Store, ids: &[ProductId], _: &Ground) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+    async fn load(
+        store: &dyn Store,
+        ids: &[ProductId],
+        _: &Ground,
+    ) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
         let snapshot = store.load_products(ids).await?;
         let loaded = |view: ProductView| Loaded {
             id: view.product_id,
@@ -158,7 +170,11 @@ impl Kind for Session {
     type Id = FamilyId;
     type Desk = ();
 
-    async fn load(store: &dyn Store, ids: &[FamilyId], _: &Ground) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+    async fn load(
+        store: &dyn Store,
+        ids: &[FamilyId],
+        _: &Ground,
+    ) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
         let snapshot = store.load_sessions(ids).await?;
         let loaded = |view: SessionView| Loaded {
             id: view.family_id,
@@ -171,7 +187,7 @@ impl Kind for Session {
         Ok(Snapshot { value, watermark: snapshot.watermark })
     }
 
-    fn remember(&mut self, _: &mut (), record: &Arc<Record>, ground: &Ground) {
+    fn remember(&mut self, (): &mut (), record: &Arc<Record>, ground: &Ground) {
         for event in &record.events {
             if let Event::SessionRevoked { family_id, revoked_at } = event {
                 ground.revocations.add(*family_id, record.seq, *revoked_at);
@@ -190,7 +206,11 @@ impl Kind for Directory {
     type Id = ShardId;
     type Desk = ();
 
-    async fn load(store: &dyn Store, ids: &[ShardId], _: &Ground) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+    async fn load(
+        store: &dyn Store,
+        ids: &[ShardId],
+        _: &Ground,
+    ) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
         let mut value = Vec::with_capacity(ids.len());
         let mut watermark = Seq::new(u64::MAX);
         for id in ids {
@@ -202,13 +222,13 @@ impl Kind for Directory {
         Ok(Snapshot { value, watermark })
     }
 
-    fn remember(&mut self, _: &mut (), record: &Arc<Record>, _: &Ground) {
+    fn remember(&mut self, (): &mut (), record: &Arc<Record>, _: &Ground) {
         for event in &record.events {
             self.note(event, record.seq);
         }
     }
 
-    fn forget(&mut self, _: &mut (), stored: Seq) -> Seq {
+    fn forget(&mut self, (): &mut (), stored: Seq) -> Seq {
         self.forget(stored)
     }
 

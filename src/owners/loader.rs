@@ -42,7 +42,9 @@ pub async fn run<K: Kind>(
             Err(error) => {
                 tracing::warn!(%error, kind = K::NAME, count = ids.len(), "owners could not be loaded");
                 let error = PinError::Store(error.to_string());
-                ids.iter().for_each(|id| supervisor.fail(*id, &error));
+                for id in ids {
+                    supervisor.fail(id, &error);
+                }
             }
             Ok(snapshot) => {
                 let mut households: Vec<(ArbiterHandle, Vec<_>)> = Vec::new();
@@ -56,7 +58,9 @@ pub async fn run<K: Kind>(
                 for (home, members) in households {
                     settle_in(&supervisor, &home, members, snapshot.watermark);
                 }
-                homes.keys().for_each(|id| supervisor.fail(*id, &PinError::NotFound));
+                for id in homes.keys() {
+                    supervisor.fail(*id, &PinError::NotFound);
+                }
             }
         }
     }

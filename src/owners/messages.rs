@@ -5,6 +5,7 @@ use super::hold::{Hold, KeyGuard, Party};
 use super::kinds::Kind;
 use super::slot::Pin;
 use crate::domain::balance::Balance;
+use crate::domain::entity::Entity;
 use crate::domain::record::Snapshot;
 use crate::domain::{Operation, Record, Rejection, Seq, UserId};
 use crate::journal::Reservation;
@@ -27,8 +28,11 @@ pub struct Claim<K: Kind> {
     pub claim: K::Claim,
     /// As [`Cause::read_at`].
     pub read_at: Option<Seq>,
-    pub reply: oneshot::Sender<Result<(Hold<K>, K::Grant), NotClaimed>>,
+    pub reply: oneshot::Sender<Claimed<K>>,
 }
+
+/// The answer to a claim.
+pub type Claimed<K> = Result<(Hold<K>, <K as Entity>::Grant), NotClaimed>;
 
 /// The answer to a claim that was not granted.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use super::ground::Ground;
 use super::hold::Hold;
 use super::kinds::Kind;
 use super::messages::{
-    Cause, Claim, Commit, Committed, Glimpse, Look, NotClaimed, NotCommitted, Refused, Release, Retire, Settle, Tidy,
-    View,
+    Cause, Claim, Commit, Committed, Glimpse, Look, NotClaimed, NotCommitted, Refused, Release, Retire,
+    Settle, Tidy, View,
 };
 use super::slot::Slot;
 use crate::domain::entity::{Decision, Verdict};
@@ -51,9 +51,25 @@ impl<K: Kind> Actor for Owner<K> {
 }
 
 impl<K: Kind> Owner<K> {
-    pub(super) fn new(slot: Arc<Slot<K>>, ground: Arc<Ground>, entity: K, desk: K::Desk, loaded_at: Seq) -> Self {
+    pub(super) fn new(
+        slot: Arc<Slot<K>>,
+        ground: Arc<Ground>,
+        entity: K,
+        desk: K::Desk,
+        loaded_at: Seq,
+    ) -> Self {
         let (queue, views) = (VecDeque::new(), Vec::new());
-        Self { slot, ground, entity, desk, queue, views, arrived: loaded_at, let_go: loaded_at, tidied: loaded_at }
+        Self {
+            slot,
+            ground,
+            entity,
+            desk,
+            queue,
+            views,
+            arrived: loaded_at,
+            let_go: loaded_at,
+            tidied: loaded_at,
+        }
     }
 
     /// Runs one turn. A panic in it leaves the entity in an unknown state, so the engine halts.
@@ -177,6 +193,7 @@ impl<K: Kind> Owner<K> {
     /// Keeps what the store does not have yet.
     pub(super) fn remember(&mut self, record: &Arc<Record>) {
         self.arrived = self.arrived.max(record.seq);
+        self.slot.untidy.store(true, Ordering::Relaxed);
         self.entity.remember(&mut self.desk, record, &self.ground);
         self.forget();
     }
@@ -186,6 +203,7 @@ impl<K: Kind> Owner<K> {
         if stored > self.tidied {
             self.tidied = stored;
             self.let_go = self.let_go.max(self.entity.forget(&mut self.desk, stored));
+            self.slot.untidy.store(stored < self.arrived, Ordering::Relaxed);
         }
     }
 
@@ -223,9 +241,13 @@ impl<K: Kind> Owner<K> {
     }
 
     fn look(&mut self, look: Look<K>) {
-        look(&mut Glimpse { entity: &mut self.entity, desk: &self.desk, as_of: self.arrived, let_go: self.let_go });
+        look(&mut Glimpse {
+            entity: &mut self.entity,
+            desk: &self.desk,
+            as_of: self.arrived,
+            let_go: self.let_go,
+        });
     }
-
 }
 
 impl<K: Kind> Handler<Claim<K>> for Owner<K> {

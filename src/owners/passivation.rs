@@ -5,6 +5,7 @@ use super::kinds::Kind;
 use super::messages::Tidy;
 use super::slot::Pin;
 use super::supervisor::{Entry, Supervisor};
+use std::cmp::Reverse;
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,13 +43,15 @@ pub fn sweep<K: Kind>(supervisor: &Supervisor<K>, idle_seconds: u32) -> usize {
     }
     let excess = supervisor.residents().saturating_sub(supervisor.residents_max());
     if excess > 0 {
-        idle.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+        idle.sort_unstable_by_key(|(age, _)| Reverse(*age));
     }
     let mut ended = 0;
     for (place, (age, id)) in idle.into_iter().enumerate() {
         if (age >= idle_seconds || place < excess) && supervisor.passivate_if(id, |_| true) {
             ended += 1;
-        } else if let Some(pin) = supervisor.peek(id) {
+        } else if let Some(pin) = supervisor.peek(id)
+            && pin.untidy.load(Ordering::Relaxed)
+        {
             pin.send(Tidy { pin: Pin::clone(&pin) });
         }
     }

@@ -7,7 +7,7 @@ use actix::Addr;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// A resident owner.
 pub struct Slot<K: Kind> {
@@ -19,6 +19,8 @@ pub struct Slot<K: Kind> {
     operations: AtomicU32,
     /// Messages sent and not handled yet.
     pub(super) mailbox: AtomicU32,
+    /// Whether it keeps records that the store may have meanwhile.
+    pub(super) untidy: AtomicBool,
     /// When it was last pinned, in seconds of the sweep's clock.
     pub(super) used: AtomicU32,
 }
@@ -32,6 +34,7 @@ impl<K: Kind> Slot<K> {
             pins: AtomicU32::new(0),
             operations: AtomicU32::new(0),
             mailbox: AtomicU32::new(0),
+            untidy: AtomicBool::new(false),
             used: AtomicU32::new(0),
         }
     }

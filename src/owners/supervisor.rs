@@ -80,7 +80,9 @@ impl<K: Kind> Supervisor<K> {
                 Entry::Loading(waiters) => waiters.push(reply),
             },
             MapEntry::Vacant(vacant) => {
-                if self.residents.load(Ordering::Relaxed) >= self.residents_max.saturating_add(self.residents_max / 8) {
+                if self.residents.load(Ordering::Relaxed)
+                    >= self.residents_max.saturating_add(self.residents_max / 8)
+                {
                     return Err(PinError::Overloaded);
                 }
                 vacant.insert(Entry::Loading(vec![reply]));
@@ -115,14 +117,15 @@ impl<K: Kind> Supervisor<K> {
         let (reply, answer) = oneshot::channel();
         let (supervisor, home) = (self.clone(), self.homes.choose());
         let spawned = home.spawn_fn(move || {
-            let unborn =
-                Loaded { id, entity: K::unborn(), desk: K::Desk::default(), total: 0, version: 0 };
+            let unborn = Loaded { id, entity: K::unborn(), desk: K::Desk::default(), total: 0, version: 0 };
             let slot = supervisor.start_owner(unborn, Cell::default(), Seq::ZERO);
             let pin = Pin::new(&slot);
             // Ids are reserved, so nobody can have asked for this one but by guessing; guessers are told "not found".
             let old = supervisor.registry.insert(id, Entry::Resident(slot));
             if let Some(Entry::Loading(waiters)) = old {
-                waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(PinError::NotFound))));
+                for waiter in waiters {
+                    drop(waiter.send(Err(PinError::NotFound)));
+                }
             }
             drop(reply.send(pin));
         });
@@ -140,7 +143,12 @@ impl<K: Kind> Supervisor<K> {
     }
 
     /// On the owner's arbiter.
-    pub(super) fn start_owner(self: &Arc<Self>, loaded: Loaded<K>, cell: Cell, loaded_at: Seq) -> Arc<Slot<K>> {
+    pub(super) fn start_owner(
+        self: &Arc<Self>,
+        loaded: Loaded<K>,
+        cell: Cell,
+        loaded_at: Seq,
+    ) -> Arc<Slot<K>> {
         let mut made = None;
         let ground = self.ground.clone();
         Owner::create(|context: &mut Context<Owner<K>>| {
@@ -204,24 +212,34 @@ pub(super) fn settle_in<K: Kind>(
         }
     });
     if !spawned {
-        ids.into_iter().for_each(|id| supervisor.fail(id, &PinError::Stopped));
+        for id in ids {
+            supervisor.fail(id, &PinError::Stopped);
+        }
     }
 }
 
 impl<K: Kind> Supervisor<K> {
     fn arrive(&self, id: K::Id, slot: &Arc<Slot<K>>) {
         // Waiters are answered under the entry's guard, so passivation cannot come between.
-        if let MapEntry::Occupied(mut occupied) = self.registry.entry(id) {
+        if let MapEntry::Occupied(mut occupied) = self.registry.entry(id)
+            && matches!(occupied.get(), Entry::Loading(_))
+        {
             if let Entry::Loading(waiters) = occupied.insert(Entry::Resident(slot.clone())) {
                 waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(Pin::new(slot)))));
             }
+            return;
         }
+        // Nobody waits for it any more: an owner outside the registry must not live.
+        slot.address.do_send(super::messages::Retire);
+        self.residents.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn fail(&self, id: K::Id, error: &PinError) {
         let removed = self.registry.remove_if(&id, |_, entry| matches!(entry, Entry::Loading(_)));
         if let Some((_, Entry::Loading(waiters))) = removed {
-            waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(error.clone()))));
+            for waiter in waiters {
+                drop(waiter.send(Err(error.clone())));
+            }
         }
     }
 }

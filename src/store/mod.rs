@@ -15,12 +15,12 @@ pub use error::StoreError;
 
 use crate::domain::balance::BalanceView;
 use crate::domain::directory::UniqueName;
+use crate::domain::ids::ShardId;
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::outcome::{Movement, Outcome, PostedEntry};
 use crate::domain::product::ProductView;
 use crate::domain::session::SessionView;
 use crate::domain::{FamilyId, OrderId, ProductId, Seq, Timestamp, UserId};
-use crate::domain::ids::ShardId;
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -175,10 +175,18 @@ pub trait Store: Send + Sync + 'static {
         fingerprint: [u8; 16],
     ) -> Result<Snapshot<Option<StoredOutcome>>, StoreError>;
 
-    async fn items(&self, filter: &ItemFilter, page: Page) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError>;
+    async fn items(
+        &self,
+        filter: &ItemFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError>;
     async fn movements(&self, id: ProductId, page: Page) -> Result<Snapshot<Vec<Row<Movement>>>, StoreError>;
     /// Users whose name or email contains `query`, whatever its case.
-    async fn users(&self, query: Option<&str>, page: Page) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError>;
+    async fn users(
+        &self,
+        query: Option<&str>,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError>;
     async fn entries(&self, id: UserId, page: Page) -> Result<Snapshot<Vec<Row<PostedEntry>>>, StoreError>;
     async fn orders(&self, filter: OrderFilter, page: Page) -> Result<Snapshot<Vec<Row<Order>>>, StoreError>;
 

@@ -19,8 +19,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Status {
     unreachable: AtomicBool,
-    /// Journal bytes of the durable records that are not stored.
-    bytes: AtomicU64,
+    /// Journal bytes of the records that were stored since the start.
+    stored_bytes: AtomicU64,
     /// When the oldest of them was decided, in microseconds; 0 when there is none.
     oldest: AtomicI64,
 }
@@ -30,8 +30,9 @@ impl Status {
         !self.unreachable.load(Ordering::SeqCst)
     }
 
-    pub fn backlog_bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+    /// Of the journal's durable bytes, those that are in the store too.
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored_bytes.load(Ordering::Relaxed)
     }
 
     /// When the oldest record that is not stored was decided.
@@ -52,9 +53,11 @@ pub struct WriteBehind {
     pub status: Arc<Status>,
     pub halt: Arc<Halt>,
     pub batch_records_max: usize,
-    /// Told of all records that were stored, in order.
-    pub on_stored: Box<dyn Fn(&[Arc<Record>]) + Send + Sync>,
+    pub on_stored: OnStored,
 }
+
+/// Told of all records that a flush stored, in order.
+pub type OnStored = Box<dyn Fn(&[Arc<Record>]) + Send + Sync>;
 
 impl WriteBehind {
     /// Runs until the journal is closed and everything is stored, or the engine halts. Never to be cancelled.
@@ -81,7 +84,7 @@ impl WriteBehind {
             while sizes.front().is_some_and(|(last, _)| *last <= self.lease.watermark) {
                 bytes += sizes.pop_front().map_or(0, |(_, size)| size);
             }
-            self.status.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.status.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
             let oldest = queue.front().map_or(0, |record| record.at.micros());
             self.status.oldest.store(oldest, Ordering::Relaxed);
         }
@@ -95,7 +98,6 @@ impl WriteBehind {
         }
         if let Some(last) = written.records.last() {
             sizes.push_back((last.seq, written.bytes));
-            self.status.bytes.fetch_add(written.bytes, Ordering::Relaxed);
         }
         queue.extend(written.records);
     }
@@ -152,7 +154,9 @@ impl WriteBehind {
                 self.fenced(format!("a later engine (epoch {})", position.epoch))
             }
             Ok(position) if position.watermark == batch.to => Some(true),
-            Ok(position) if position.watermark < batch.after => self.bring_forward(position.watermark, batch.after).await,
+            Ok(position) if position.watermark < batch.after => {
+                self.bring_forward(position.watermark, batch.after).await
+            }
             Ok(_) | Err(_) => Some(false),
         }
     }
@@ -164,7 +168,11 @@ impl WriteBehind {
 
     /// The store lost what it had confirmed (fail-over, restored backup): the segments give it back.
     async fn bring_forward(&self, from: Seq, to: Seq) -> Option<bool> {
-        tracing::error!(from = from.get(), to = to.get(), "the store was rewound; applying the journal again");
+        tracing::error!(
+            from = from.get(),
+            to = to.get(),
+            "the store was rewound; applying the journal again"
+        );
         let disk = self.disk.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut records = Vec::new();

@@ -47,7 +47,7 @@ fn a_body_that_is_not_json_is_unsupported() {
 #[test]
 fn malformed_json_is_a_bad_request() {
     let server = Server::start();
-    for text in ["{", "{\"name\":}", "", "\u{1}"] {
+    for text in ["{", "{\"name\":}", "", "\u{1}", r#"{"name":"\ud800","price":1,"stock":1}"#] {
         let reply = server.admin().call("POST", "/items").text(text).send();
         expect_problem(&reply, 400, "malformed_json");
     }

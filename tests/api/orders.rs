@@ -93,9 +93,9 @@ fn an_order_has_at_most_a_thousand_lines() {
     let server = Server::start();
     let buyer = server.buyer(10_000);
     let item = server.admin().item("Lamp", 1, 5_000);
-    expect_invalid(&buyer.order(&[(item, 1); 1_001]), "items");
+    expect_invalid(&buyer.order(&vec![(item, 1); 1_001]), "items");
     assert_eq!(server.stock(item), 5_000);
-    buyer.order(&[(item, 1); 1_000]).expect(201);
+    buyer.order(&vec![(item, 1); 1_000]).expect(201);
     assert_eq!((server.stock(item), buyer.balance()), (4_000, 9_000));
 }
 

@@ -1,12 +1,12 @@
 //! A mixed load of purchases, orders, cancels and transfers, half of them keyed, with a log of what each was told.
 
-use crate::support::Dice;
 use crate::support::api::{Item, User, order_of};
 use crate::support::http::Reply;
 use crate::support::server::Server;
+use crate::support::{Dice, eventually};
 use serde_json::{Value, json};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What each buyer starts with: enough for ever.
 pub const FUNDS: u64 = 1_000_000_000;
@@ -31,6 +31,42 @@ pub enum Kind {
         to: usize,
         tag: String,
     },
+}
+
+/// How far a run of trading is.
+#[derive(Default)]
+pub struct Day {
+    acks: AtomicUsize,
+    gone: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Day {
+    /// Waits for so many more acknowledgements, or until a buyer has found the server gone.
+    #[track_caller]
+    pub fn more(&self, acknowledgements: usize) {
+        let enough = self.acks.load(Ordering::Relaxed) + acknowledgements;
+        eventually("enough operations are acknowledged", || {
+            let over = self.gone.load(Ordering::Relaxed) > 0;
+            (over || self.acks.load(Ordering::Relaxed) >= enough).then_some(())
+        });
+    }
+}
+
+struct Closing<'a>(&'a Day);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Leaving<'a>(&'a Day);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.gone.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Operation {
@@ -66,19 +102,46 @@ impl Shop {
         }
     }
 
-    /// Trades until the server goes away.
-    pub fn trade(&self, worker: usize, cycle: usize, acks: &AtomicUsize) -> Vec<Operation> {
+    /// Lets everybody trade while `meanwhile` does its worst, and keeps what each one was told.
+    pub fn trade_while<T>(&mut self, cycle: usize, meanwhile: impl FnOnce(&Day) -> T) -> T {
+        let day = Day::default();
+        let (result, told) = std::thread::scope(|scope| {
+            let (shop, day) = (&*self, &day);
+            let workers = 0..shop.buyers.len();
+            let trading: Vec<_> =
+                workers.map(|worker| scope.spawn(move || shop.trade(worker, cycle, day))).collect();
+            // A panic here must not leave the others trading for ever.
+            let closing = Closing(day);
+            let result = meanwhile(day);
+            drop(closing);
+            let told = trading.into_iter().map(|worker| worker.join().expect("a buyer trades until the end"));
+            (result, told.collect())
+        });
+        self.remember(told);
+        result
+    }
+
+    /// Trades until the server goes away or the day is over.
+    fn trade(&self, worker: usize, cycle: usize, day: &Day) -> Vec<Operation> {
         let mut dice = Dice::new((cycle * 1_000 + worker) as u64);
         let (mut log, mut open) = (Vec::new(), Vec::new());
-        loop {
+        let _leaving = Leaving(day);
+        while !day.over.load(Ordering::Relaxed) {
             let name = format!("c{cycle}-w{worker}-{}", log.len());
             let mut operation = self.choose(worker, name, &mut dice, &mut open);
             match operation.send(&self.buyers[worker]) {
-                Ok(reply) if reply.status == 503 => {
+                Ok(reply) if reply.status == 503 => match reply.json()["code"].as_str() {
                     // Refused by a server that is stopping: definitely not executed.
-                    assert_eq!(reply.json()["code"], "shutting_down", "{}", reply.text());
-                    return log;
-                }
+                    Some("shutting_down") => return log,
+                    // The disk failed under it.
+                    Some("outcome_unknown") => {
+                        log.push(operation);
+                        return log;
+                    }
+                    // An order that is not in memory any more; everything else can be done without the store.
+                    Some("store_unavailable") if matches!(operation.kind, Kind::Cancel { .. }) => {}
+                    _ => panic!("{} {}", reply.to, reply.text()),
+                },
                 Ok(reply) => {
                     assert!(matches!(reply.status, 200 | 201 | 409), "{} {}", reply.to, reply.text());
                     if matches!(operation.kind, Kind::Sale) && reply.status == 201 {
@@ -86,7 +149,7 @@ impl Shop {
                     }
                     operation.told = Some(reply);
                     log.push(operation);
-                    acks.fetch_add(1, Ordering::Relaxed);
+                    day.acks.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(_) => {
                     log.push(operation);
@@ -94,6 +157,7 @@ impl Shop {
                 }
             }
         }
+        log
     }
 
     fn choose(&self, worker: usize, name: String, dice: &mut Dice, open: &mut Vec<String>) -> Operation {
@@ -121,7 +185,7 @@ impl Shop {
     }
 
     /// Adds what was told in a run.
-    pub fn remember(&mut self, told: Vec<Vec<Operation>>) {
+    fn remember(&mut self, told: Vec<Vec<Operation>>) {
         self.recent = self.log.iter().map(Vec::len).collect();
         for (log, told) in self.log.iter_mut().zip(told) {
             log.extend(told);

@@ -9,7 +9,7 @@ use purser::domain::ids::ShardId;
 use purser::domain::order::{Order, OrderStatus};
 use purser::domain::outcome::PostedEntry;
 use purser::domain::{Event, FamilyId, OrderId, ProductId, Timestamp, UserId};
-use purser::store::{ItemFilter, OrderFilter, Page, Row};
+use purser::store::{ItemFilter, LastIds, OrderFilter, Page, Row};
 use uuid::Uuid;
 
 on_both_stores!(
@@ -93,7 +93,7 @@ async fn a_new_store_answers_empty(store: Fixture) {
     assert!(store.items(&ItemFilter::default(), ALL).await.expect("none").value.is_empty());
     assert!(store.orders(OrderFilter::default(), ALL).await.expect("none").value.is_empty());
     assert!(store.users(None, ALL).await.expect("none").value.is_empty());
-    assert_eq!(store.last_ids(ShardId::new(0)).await.expect("none").value, Default::default());
+    assert_eq!(store.last_ids(ShardId::new(0)).await.expect("none").value, LastIds::default());
 }
 
 async fn names_are_freed_and_retaken(store: Fixture) {

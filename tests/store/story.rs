@@ -117,7 +117,9 @@ impl Story {
     }
 
     fn id(&self) -> Uuid {
-        Uuid::from_u128(0x018f_0000_0000_7000_8000_0000_0000_0000 | (self.last().get() as u128 + 1) << 80 | 5)
+        Uuid::from_u128(
+            0x018f_0000_0000_7000_8000_0000_0000_0000 | (u128::from(self.last().get()) + 1) << 80 | 5,
+        )
     }
 
     pub fn product_view(&self, id: ProductId) -> ProductView {

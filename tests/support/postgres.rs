@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 const USER: &str = "purser";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A cluster and its server process.
 pub struct PrivatePostgres {
@@ -54,9 +54,19 @@ impl PrivatePostgres {
     /// One cluster for all tests of a binary that run at the same time; the last one to let go removes it.
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<PrivatePostgres>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Self::shared_in(&SHARED, false)
+    }
+
+    /// As [`Self::shared`], with `fsync`.
+    pub fn shared_durable() -> Arc<Self> {
+        static SHARED: Mutex<Weak<PrivatePostgres>> = Mutex::new(Weak::new());
+        Self::shared_in(&SHARED, true)
+    }
+
+    fn shared_in(shared: &Mutex<Weak<Self>>, fsync: bool) -> Arc<Self> {
+        let mut shared = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let created = Arc::new(Self::create(false));
+            let created = Arc::new(Self::create(fsync));
             *shared = Arc::downgrade(&created);
             created
         })

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
-/// Lines of a child's output that a failing test shows.
+/// Lines of a server's output that a failing test shows. A command's output is kept whole.
 const KEPT_LINES: usize = 200;
 
 /// How a server is to be started.
@@ -22,12 +22,14 @@ pub struct Setup {
     env: Vec<(String, String)>,
     flags: Vec<String>,
     listen: String,
+    wrapper: Vec<String>,
 }
 
 impl Setup {
     pub fn new() -> Self {
         let listen = "127.0.0.1:0".to_owned();
-        Self { store: Store::embedded(), data_dir: None, env: Vec::new(), flags: Vec::new(), listen }
+        let (env, flags, wrapper) = (Vec::new(), Vec::new(), Vec::new());
+        Self { store: Store::embedded(), data_dir: None, env, flags, listen, wrapper }
     }
 
     pub fn store(mut self, store: Store) -> Self {
@@ -56,15 +58,24 @@ impl Setup {
         self
     }
 
+    /// Runs the server under another program ("strace", with its arguments) that passes on how it ends.
+    pub fn under(mut self, program: &[&str]) -> Self {
+        self.wrapper = program.iter().map(|part| (*part).to_owned()).collect();
+        self
+    }
+
     /// Starts the server and waits until it serves.
     #[track_caller]
     pub fn start(self) -> Server {
+        self.launch().serves()
+    }
+
+    /// Starts the server and does not wait.
+    #[track_caller]
+    pub fn launch(self) -> Starting {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let process = Process::spawn(self.command(dir.path()));
-        let address = process.wait_until_listening();
-        let target = Arc::new(Target::new(address));
-        let http = Arc::new(Http::new(target.clone()));
-        Server { process: Some(process), setup: self, dir, target, http }
+        Starting { process, setup: self, dir }
     }
 
     /// Starts a server that must refuse to serve, and says how it ended.
@@ -75,12 +86,21 @@ impl Setup {
     }
 
     fn command(&self, own_dir: &Path) -> Command {
-        let mut command = purser();
+        let mut command = match self.wrapper.split_first() {
+            Some((program, arguments)) => {
+                let mut command = without_settings(Command::new(program));
+                command.args(arguments).arg(env!("CARGO_BIN_EXE_purser"));
+                command
+            }
+            None => purser(),
+        };
         let data_dir = self.data_dir.as_deref().unwrap_or(own_dir);
         command.arg("serve").args(["--listen", &self.listen]).arg("--data-dir").arg(data_dir);
         if let Some(url) = &self.store.url {
             command.args(["--database-url", url]);
         }
+        // Segments are written full of zeros ahead; small ones make many servers cheap to start.
+        command.env("PURSER__JOURNAL__SEGMENT_BYTES", "4194304");
         command.args(&self.flags).envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -88,7 +108,10 @@ impl Setup {
 
 /// The binary under test, with none of the surrounding environment's settings.
 pub fn purser() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_purser")))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PURSER_") {
             command.env_remove(name);
@@ -100,7 +123,7 @@ pub fn purser() -> Command {
 /// Runs a command of the binary to its end.
 #[track_caller]
 pub fn run(command: Command) -> Ended {
-    Process::spawn(command).wait()
+    Process::spawn_keeping(command, usize::MAX).wait()
 }
 
 /// How a process ended, and what it said.
@@ -124,6 +147,34 @@ impl Ended {
     pub fn expect_line(&self, words: &[&str]) {
         let says = |line: &str| words.iter().all(|word| line.contains(word));
         assert!(self.stderr.lines().any(says), "no line of stderr says {words:?}: {self:?}");
+    }
+}
+
+/// A server that may not serve yet.
+pub struct Starting {
+    process: Process,
+    setup: Setup,
+    dir: TempDir,
+}
+
+impl Starting {
+    /// Waits until a line of its output says all of these words.
+    #[track_caller]
+    pub fn says(&self, words: &[&str]) {
+        eventually("the server says it", || {
+            let says = |line: &str| words.iter().all(|word| line.contains(word));
+            self.process.output().lines().any(says).then_some(())
+        });
+    }
+
+    /// Waits until it serves.
+    #[track_caller]
+    pub fn serves(self) -> Server {
+        let Self { process, setup, dir } = self;
+        let address = process.wait_until_listening();
+        let target = Arc::new(Target::new(address));
+        let http = Arc::new(Http::new(target.clone()));
+        Server { process: Some(process), setup, dir, target, http }
     }
 }
 
@@ -189,6 +240,17 @@ impl Server {
         assert!(kill.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
     }
 
+    /// Waits for a process that ends by itself. Its exit code.
+    #[track_caller]
+    pub fn ends(&mut self) -> Option<i32> {
+        self.process.take().expect("the server runs").wait().code
+    }
+
+    /// Runs the next process without the program that ran it so far.
+    pub fn by_itself(&mut self) {
+        self.setup.wrapper.clear();
+    }
+
     /// Starts the server again on the same data directory and store; what ran before must have ended.
     #[track_caller]
     pub fn restart(&mut self) {
@@ -249,12 +311,17 @@ struct Process {
 
 impl Process {
     #[track_caller]
-    fn spawn(mut command: Command) -> Self {
+    fn spawn(command: Command) -> Self {
+        Self::spawn_keeping(command, KEPT_LINES)
+    }
+
+    #[track_caller]
+    fn spawn_keeping(mut command: Command, lines: usize) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");
         let (sender, said) = channel();
-        let stdout = keep(child.stdout.take().expect("piped"), Some(sender));
-        let stderr = keep(child.stderr.take().expect("piped"), None);
+        let stdout = keep(child.stdout.take().expect("piped"), lines, Some(sender));
+        let stderr = keep(child.stderr.take().expect("piped"), lines, None);
         Self { child, stdout, stderr, said: Mutex::new(said) }
     }
 
@@ -306,7 +373,7 @@ impl Drop for Process {
 }
 
 /// Keeps the last lines of a pipe, passing each on if someone listens.
-fn keep(pipe: impl Read + Send + 'static, listener: Option<Sender<String>>) -> Lines {
+fn keep(pipe: impl Read + Send + 'static, most: usize, listener: Option<Sender<String>>) -> Lines {
     let lines = Lines::default();
     let ours = lines.clone();
     std::thread::spawn(move || {
@@ -318,7 +385,7 @@ fn keep(pipe: impl Read + Send + 'static, listener: Option<Sender<String>>) -> L
                 let _ = listener.send(line.clone());
             }
             let mut kept = ours.lock().expect("no reader of the output panics");
-            if kept.len() == KEPT_LINES {
+            if kept.len() >= most {
                 kept.pop_front();
             }
             kept.push_back(line);
@@ -328,5 +395,5 @@ fn keep(pipe: impl Read + Send + 'static, listener: Option<Sender<String>>) -> L
 }
 
 fn kept(lines: &Lines) -> String {
-    lines.lock().expect("no reader of the output panics").iter().map(|line| format!("{line}\n")).collect()
+    lines.lock().expect("no reader of the output panics").iter().flat_map(|line| [line, "\n"]).collect()
 }

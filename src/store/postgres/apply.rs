@@ -26,13 +26,9 @@ pub async fn run(conn: &mut PgConnection, epoch: i64, plan: Plan) -> Result<(), 
         });
     }
     for step in plan.steps {
-        match step {
-            Step::Copy(copy) => copy.run(conn).await?,
-            Step::Query { sql, values, every } => {
-                let done = sqlx::query_with(sql, values).execute(&mut *conn).await.map_err(fault)?;
-                check(done.rows_affected(), every)?;
-            }
-        }
+        let Step { sql, values, every } = step;
+        let done = sqlx::query_with(sql, values).execute(&mut *conn).await.map_err(fault)?;
+        check(done.rows_affected(), every)?;
     }
     lease::commit(conn).await
 }

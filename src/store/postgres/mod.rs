@@ -4,7 +4,7 @@
 
 mod apply;
 mod audit;
-mod copy;
+mod history;
 mod lease;
 mod list;
 mod load;
@@ -12,7 +12,11 @@ mod plan;
 
 use super::rows::columns;
 use super::writer::{Writer, detached};
-use super::*;
+use super::{
+    BalanceView, Batch, Check, Claim, FamilyId, ItemFilter, LastIds, Lease, Movement, Order, OrderFilter,
+    OrderId, Page, PostedEntry, ProductId, ProductView, Row, SessionView, ShardId, Snapshot, StockSum, Store,
+    StoreError, StoredBalance, StoredOutcome, Timestamp, UniqueName, UserId, async_trait, writer,
+};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgRow};
 use sqlx::{Connection, PgPool};
 use std::future::Future;
@@ -44,7 +48,7 @@ impl Default for PostgresOptions {
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(10),
             idle_in_transaction_timeout: Duration::from_secs(30),
-            patience: Duration::from_secs(120),
+            patience: Duration::from_mins(2),
         }
     }
 }

@@ -1,10 +1,9 @@
-//! A batch as statements, rows in the order of their keys: history through COPY, everything else as arrays in one
-//! statement per table and kind of change.
+//! A batch as statements: the columns of all rows of one kind of change as arrays of one statement. Here the
+//! state that is updated in place; history in its own file.
 
-use super::copy::Copy;
 use crate::domain::ProductId;
 use crate::store::StoreError;
-use crate::store::batch::{Batch, EntryRow, MovementRow, ProductState};
+use crate::store::batch::{Batch, ProductState};
 use crate::store::writer::int;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, Encode, Postgres, Type};
@@ -18,23 +17,22 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
-pub enum Step {
-    Copy(Copy),
-    Query {
-        sql: &'static str,
-        values: PgArguments,
-        /// How many rows it must touch, and of what, when every row must be found.
-        every: Option<(u64, &'static str)>,
-    },
+/// One statement.
+pub struct Step {
+    pub sql: &'static str,
+    pub values: PgArguments,
+    /// How many rows it must touch, and of what, when every row must be found.
+    pub every: Option<(u64, &'static str)>,
 }
 
-type Done = Result<(), StoreError>;
+pub type Done = Result<(), StoreError>;
 
 /// The arrays of one statement.
-struct Arrays(PgArguments);
+#[derive(Default)]
+pub struct Arrays(PgArguments);
 
 impl Arrays {
-    fn add<'v, T: Encode<'v, Postgres> + Type<Postgres>>(
+    pub fn add<'v, T: Encode<'v, Postgres> + Type<Postgres>>(
         &mut self,
         column: impl Iterator<Item = T>,
     ) -> Result<&mut Self, StoreError>
@@ -51,27 +49,22 @@ impl Plan {
         let (after, to) = (int(batch.after.get()), int(batch.to.get()));
         let mut plan = Self { after, to, steps: Vec::new() };
         plan.products(batch)?;
-        plan.movements(batch);
+        plan.movements(batch)?;
         plan.users(batch)?;
         plan.balances(batch)?;
-        plan.entries(batch);
+        plan.entries(batch)?;
         plan.orders(batch)?;
-        plan.returns(batch);
+        plan.order_steps(batch)?;
+        plan.returns(batch)?;
         plan.sessions(batch)?;
         plan.names(batch)?;
         plan.keys(batch)?;
         Ok(plan)
     }
 
-    fn copy(&mut self, copy: Copy) {
-        if !copy.is_empty() {
-            self.steps.push(Step::Copy(copy));
-        }
-    }
-
-    fn query(&mut self, sql: &'static str, values: Arrays, every: Option<(usize, &'static str)>) {
+    pub fn query(&mut self, sql: &'static str, values: Arrays, every: Option<(usize, &'static str)>) {
         let every = every.map(|(rows, what)| (rows as u64, what));
-        self.steps.push(Step::Query { sql, values: values.0, every });
+        self.steps.push(Step { sql, values: values.0, every });
     }
 
     fn products(&mut self, batch: &Batch) -> Done {
@@ -118,29 +111,13 @@ impl Plan {
         Ok(())
     }
 
-    fn movements(&mut self, batch: &Batch) {
-        let mut copy = Copy::into(
-            "COPY movements (product_id, version, seq, delta, stock_after, kind, order_id, reason, created_at) FROM STDIN",
-        );
-        let mut rows: Vec<&MovementRow> = batch.movements.iter().collect();
-        rows.sort_unstable_by_key(|row| (row.movement.product_id, row.movement.posting.version));
-        for row in rows {
-            let (movement, posting) = (&row.movement, &row.movement.posting);
-            copy.count(movement.product_id.get()).count(posting.version).count(row.seq.get());
-            copy.int(posting.delta).int(posting.total).text(movement.kind.word());
-            copy.maybe_uuid(movement.order_id.map(|id| id.get()));
-            copy.maybe_text(movement.reason.as_ref().map(|text| text.as_str())).int(row.at.micros()).end();
-        }
-        self.copy(copy);
-    }
-
     fn users(&mut self, batch: &Batch) -> Done {
         let users: BTreeMap<_, _> = batch.users.iter().map(|row| (row.id, row)).collect();
         if users.is_empty() {
             return Ok(());
         }
         let rows = || users.values();
-        let mut arrays = Arrays(PgArguments::default());
+        let mut arrays = Arrays::default();
         arrays.add(rows().map(|row| int(row.id.get())))?;
         arrays.add(rows().map(|row| row.profile.name.as_str()))?;
         arrays.add(rows().map(|row| row.profile.name.as_str().to_lowercase()))?;
@@ -171,7 +148,7 @@ impl Plan {
             }
         }
         let arrays = |rows: &[(crate::domain::UserId, (i64, u64))]| {
-            let mut arrays = Arrays(PgArguments::default());
+            let mut arrays = Arrays::default();
             arrays.add(rows.iter().map(|(id, _)| int(id.get())))?;
             arrays.add(rows.iter().map(|(_, (amount, _))| *amount))?;
             arrays.add(rows.iter().map(|(_, (_, version))| int(*version)))?;
@@ -198,55 +175,14 @@ impl Plan {
         Ok(())
     }
 
-    fn entries(&mut self, batch: &Batch) {
-        let mut copy = Copy::into(
-            "COPY entries (user_id, version, seq, delta, balance_after, kind, order_id, reference, description, created_at) \
-             FROM STDIN",
-        );
-        let mut rows: Vec<&EntryRow> = batch.entries.iter().collect();
-        rows.sort_unstable_by_key(|row| (row.entry.user_id, row.entry.posting.version));
-        for row in rows {
-            let (entry, posting) = (&row.entry, &row.entry.posting);
-            copy.count(entry.user_id.get()).count(posting.version).count(row.seq.get());
-            copy.int(posting.delta).int(posting.total).text(entry.kind.word());
-            copy.maybe_uuid(entry.order_id.map(|id| id.get()));
-            copy.maybe_text(entry.reference.as_ref().map(|text| text.as_str()));
-            copy.maybe_text(entry.description.as_ref().map(|text| text.as_str())).int(row.at.micros()).end();
-        }
-        self.copy(copy);
-    }
-
-    fn orders(&mut self, batch: &Batch) -> Done {
-        let mut heads = Copy::into(
-            "COPY orders (created_seq, id, user_id, status, total_amount, failure_code, failure_detail, failure_product_id, \
-             created_at, updated_at) FROM STDIN",
-        );
-        let mut lines = Copy::into(
-            "COPY order_lines (order_id, line, product_id, quantity, unit_price, product_name, product_price) FROM STDIN",
-        );
-        for (id, row) in &batch.orders {
-            let (order, failure) = (&row.order, row.order.failure.as_ref());
-            heads.count(row.created_seq.get()).uuid(id.get()).count(order.user_id.get());
-            heads.text(row.status.word()).int(order.total.minor());
-            heads.maybe_text(failure.map(|failure| &*failure.code));
-            heads.maybe_text(failure.map(|failure| &*failure.detail));
-            heads.maybe_count(failure.and_then(|failure| failure.product_id).map(|id| id.get()));
-            heads.int(order.created_at.micros()).int(row.updated_at.micros()).end();
-            for (line, number) in order.lines.iter().zip(0i64..) {
-                lines.uuid(id.get()).int(number).count(line.product_id.get()).int(line.quantity.get().into());
-                lines.int(line.unit_price.minor()).text(line.product_name.as_str());
-                lines.int(line.product_price.minor()).end();
-            }
-        }
-        self.copy(heads);
-        self.copy(lines);
+    fn order_steps(&mut self, batch: &Batch) -> Done {
         let steps = &batch.order_steps;
         if steps.is_empty() {
             return Ok(());
         }
-        let mut arrays = Arrays(PgArguments::default());
+        let mut arrays = Arrays::default();
         arrays.add(steps.keys().map(|id| id.get()))?;
-        arrays.add(steps.values().map(|step| step.status.map(|status| status.word())))?;
+        arrays.add(steps.values().map(|step| step.status.map(crate::domain::order::OrderStatus::word)))?;
         arrays.add(steps.values().map(|step| step.updated_at.micros()))?;
         self.query(
             "UPDATE orders AS o SET status = coalesce(v.status, o.status), updated_at = v.updated_at
@@ -257,26 +193,6 @@ impl Plan {
         Ok(())
     }
 
-    fn returns(&mut self, batch: &Batch) {
-        let mut heads = Copy::into(
-            "COPY returns (id, seq, user_id, order_id, total_amount, reason, created_at) FROM STDIN",
-        );
-        let mut lines =
-            Copy::into("COPY return_lines (return_id, line, product_id, quantity, unit_price) FROM STDIN");
-        for row in &batch.returns {
-            let goods = &row.goods;
-            heads.uuid(goods.id.get()).count(row.seq.get()).count(goods.user_id.get());
-            heads.maybe_uuid(goods.order_id.map(|id| id.get())).int(goods.total.minor());
-            heads.maybe_text(goods.reason.as_ref().map(|text| text.as_str())).int(row.at.micros()).end();
-            for (line, number) in goods.lines.iter().zip(0i64..) {
-                lines.uuid(goods.id.get()).int(number).count(line.product_id.get());
-                lines.int(line.quantity.get().into()).int(line.unit_price.minor()).end();
-            }
-        }
-        self.copy(heads);
-        self.copy(lines);
-    }
-
     fn sessions(&mut self, batch: &Batch) -> Done {
         let opened: Vec<_> = batch
             .sessions
@@ -285,7 +201,7 @@ impl Plan {
             .collect();
         if !opened.is_empty() {
             let rows = || opened.iter();
-            let mut arrays = Arrays(PgArguments::default());
+            let mut arrays = Arrays::default();
             arrays.add(rows().map(|(id, ..)| id.get()))?;
             arrays.add(rows().map(|(.., grant)| int(grant.user_id.get())))?;
             arrays.add(rows().map(|(.., grant)| grant.role.word()))?;
@@ -297,7 +213,9 @@ impl Plan {
             arrays.add(
                 rows().map(|(_, state, grant)| state.rotated.map_or(grant.opened_at, |(_, at)| at).micros()),
             )?;
-            arrays.add(rows().map(|(_, state, _)| state.revoked_at.map(|at| at.micros())))?;
+            arrays.add(
+                rows().map(|(_, state, _)| state.revoked_at.map(crate::domain::time::Timestamp::micros)),
+            )?;
             self.query(
                 "INSERT INTO sessions (family_id, user_id, role, opened_at, expires_at, generation, rotated_at, revoked_at)
                  SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -309,12 +227,13 @@ impl Plan {
         let changed: Vec<_> = batch.sessions.iter().filter(|(_, state)| state.grant.is_none()).collect();
         if !changed.is_empty() {
             let rows = || changed.iter();
-            let mut arrays = Arrays(PgArguments::default());
+            let mut arrays = Arrays::default();
             arrays.add(rows().map(|(id, _)| id.get()))?;
             arrays
                 .add(rows().map(|(_, state)| state.rotated.map(|(generation, _)| i64::from(generation))))?;
             arrays.add(rows().map(|(_, state)| state.rotated.map(|(_, at)| at.micros())))?;
-            arrays.add(rows().map(|(_, state)| state.revoked_at.map(|at| at.micros())))?;
+            arrays
+                .add(rows().map(|(_, state)| state.revoked_at.map(crate::domain::time::Timestamp::micros)))?;
             self.query(
                 "UPDATE sessions AS s SET generation = coalesce(v.generation, s.generation),
                         rotated_at = coalesce(v.rotated_at, s.rotated_at), revoked_at = coalesce(v.revoked_at, s.revoked_at)
@@ -330,7 +249,7 @@ impl Plan {
     fn names(&mut self, batch: &Batch) -> Done {
         let freed: Vec<_> = batch.names.iter().filter(|(_, holder)| holder.is_none()).collect();
         if !freed.is_empty() {
-            let mut arrays = Arrays(PgArguments::default());
+            let mut arrays = Arrays::default();
             arrays.add(freed.iter().map(|((namespace, _), _)| namespace.word()))?;
             arrays.add(freed.iter().map(|((_, name), _)| &**name))?;
             self.query(
@@ -343,7 +262,7 @@ impl Plan {
         let taken: Vec<_> =
             batch.names.iter().filter_map(|(name, holder)| holder.map(|id| (name, id))).collect();
         if !taken.is_empty() {
-            let mut arrays = Arrays(PgArguments::default());
+            let mut arrays = Arrays::default();
             arrays.add(taken.iter().map(|((namespace, _), _)| namespace.word()))?;
             arrays.add(taken.iter().map(|((_, name), _)| &**name))?;
             arrays.add(taken.iter().map(|(_, holder)| int(*holder)))?;
@@ -365,7 +284,7 @@ impl Plan {
             return Ok(());
         }
         let rows = || last.values();
-        let mut arrays = Arrays(PgArguments::default());
+        let mut arrays = Arrays::default();
         arrays.add(rows().map(|row| int(row.caller.get())))?;
         arrays.add(rows().map(|row| Uuid::from_bytes(row.fingerprint)))?;
         arrays.add(rows().map(|row| Uuid::from_bytes(row.request)))?;
@@ -387,7 +306,7 @@ impl Plan {
 type Products<'b> = [(&'b ProductId, &'b ProductState)];
 
 fn totals(rows: &Products<'_>) -> Result<Arrays, StoreError> {
-    let mut arrays = Arrays(PgArguments::default());
+    let mut arrays = Arrays::default();
     arrays.add(rows.iter().map(|(id, _)| int(id.get())))?;
     arrays.add(rows.iter().map(|(_, state)| state.stock))?;
     arrays.add(rows.iter().map(|(_, state)| int(state.version)))?;
@@ -399,13 +318,13 @@ fn details(rows: &Products<'_>) -> Result<Arrays, StoreError> {
     let mut arrays = totals(rows)?;
     arrays.add(rows.iter().map(|(_, state)| state.created_seq.map(|seq| int(seq.get()))))?;
     let details = || rows.iter().map(|(_, state)| state.details.as_deref());
-    arrays.add(details().map(|found| found?.sku.as_ref().map(|sku| sku.as_str())))?;
+    arrays.add(details().map(|found| found?.sku.as_ref().map(crate::domain::text::Sku::as_str)))?;
     arrays.add(details().map(|found| found.map(|details| details.name.as_str())))?;
     arrays.add(details().map(|found| found.map(|details| details.name.as_str().to_lowercase())))?;
-    arrays.add(details().map(|found| found?.description.as_ref().map(|text| text.as_str())))?;
+    arrays.add(details().map(|found| found?.description.as_ref().map(crate::domain::text::Text::as_str)))?;
     arrays.add(details().map(|found| found.map(|details| details.price.minor())))?;
     arrays.add(details().map(|found| found.map(|details| int(details.revision))))?;
     arrays.add(details().map(|found| found.map(|details| details.created_at.micros())))?;
-    arrays.add(details().map(|found| found?.deleted_at.map(|at| at.micros())))?;
+    arrays.add(details().map(|found| found?.deleted_at.map(crate::domain::time::Timestamp::micros)))?;
     Ok(arrays)
 }

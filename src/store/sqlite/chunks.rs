@@ -1,5 +1,5 @@
 //! Many rows per statement: each execute crosses a channel to the connection's thread, so single-row statements
-//! would be far too slow. One JSON value through json_each took 1.7 times as long per row. Only sizes that are
+//! would be far too slow. One JSON value through `json_each` took 1.7 times as long per row. Only sizes that are
 //! powers of two occur, so the statement cache holds them all.
 
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};

@@ -10,7 +10,11 @@ mod load;
 
 use super::rows::columns;
 use super::writer::{Writer, detached};
-use super::*;
+use super::{
+    BalanceView, Batch, Check, Claim, FamilyId, ItemFilter, LastIds, Lease, Movement, Order, OrderFilter,
+    OrderId, Page, PostedEntry, ProductId, ProductView, Row, SessionView, ShardId, Snapshot, StockSum, Store,
+    StoreError, StoredBalance, StoredOutcome, Timestamp, UniqueName, UserId, async_trait,
+};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
@@ -26,7 +30,7 @@ const LEAST_VERSION: (u32, u32, u32) = (3, 51, 3);
 const BUSY: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 /// No statement of a batch takes long; a disk that does not answer for so long counts as unavailable.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A store in one SQLite file.
 pub struct SqliteStore {

@@ -1,0 +1,25 @@
+# What a contributor types. `cargo` alone works too; this only saves remembering the flags.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start the server with ./data as its data directory
+	cargo run --release --locked -- serve
+
+test: ## Find or install what the tests need, then run all of them
+	bash tests/setup.sh
+	cargo test --locked
+
+lint: ## Formatting, clippy and documentation, warnings denied
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+fmt: ## Format the whole tree
+	cargo fmt
+
+bench: ## Run the benchmarks (docs/benchmarks.md says what they measure)
+	cargo bench --locked

@@ -1,0 +1,53 @@
+//! What the server does while something that it stands on is away: its database, its disk, or room for more work.
+
+mod support;
+
+#[path = "crash/check.rs"]
+mod check;
+#[path = "outage/limits.rs"]
+mod limits;
+#[path = "crash/load.rs"]
+mod load;
+#[path = "outage/postgres_gone.rs"]
+mod postgres_gone;
+#[path = "outage/postgres_slow.rs"]
+mod postgres_slow;
+#[path = "outage/sql.rs"]
+mod sql;
+#[path = "outage/starting.rs"]
+mod starting;
+#[path = "outage/the_disk.rs"]
+mod the_disk;
+
+use serde_json::Value;
+use support::eventually;
+use support::postgres::PrivatePostgres;
+use support::server::{Server, Setup};
+use support::store::Store;
+
+/// A cluster that can be killed, and a server on a database of its own in it.
+fn with_postgres(setup: Setup) -> (Server, PrivatePostgres, String) {
+    let cluster = PrivatePostgres::create(true);
+    let database = cluster.create_database();
+    let server = setup.store(Store::at("postgres", database.clone(), ())).start();
+    (server, cluster, database)
+}
+
+/// What the server says of itself.
+fn health(server: &Server) -> Value {
+    server.guest().call_at("GET", "/health/ready".into()).send().json()
+}
+
+fn backlog(server: &Server) -> u64 {
+    health(server)["backlog"]["records"].as_u64().expect("a backlog in records")
+}
+
+/// Waits until the server has noticed that the store is away; something must be on its way there.
+fn notices_the_outage(server: &Server) {
+    eventually("the outage is noticed", || (health(server)["store"]["reachable"] == false).then_some(()));
+}
+
+/// Waits until the store has everything.
+fn drains(server: &Server) {
+    eventually("the backlog drains by itself", || (backlog(server) == 0).then_some(()));
+}

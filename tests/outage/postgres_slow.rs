@@ -1,0 +1,57 @@
+//! Postgres there, but in nobody's service: locked tables, and a backlog that grows to its cap.
+
+use crate::load::Shop;
+use crate::sql::Sql;
+use crate::support::eventually;
+use crate::support::expect::expect_problem;
+use crate::support::server::Setup;
+use crate::{backlog, check, drains, with_postgres};
+
+#[test]
+fn tables_locked_in_postgres_stop_no_sale() {
+    let (server, _cluster, database) = with_postgres(Setup::new());
+    let mut shop = Shop::open(&server, 4);
+    let mut sql = Sql::connect(&database);
+    shop.trade_while(1, |day| {
+        day.more(40);
+        sql.run("BEGIN; LOCK TABLE products, balances, orders, entries IN ACCESS EXCLUSIVE MODE");
+        // Whoever gets no reply in time fails here.
+        day.more(150);
+        sql.run("COMMIT");
+        day.more(20);
+    });
+    drains(&server);
+    shop.ask_again();
+    check::everything_once(&server, &shop);
+}
+
+#[test]
+fn a_backlog_at_its_cap_refuses_every_write_and_takes_them_again_when_it_has_drained() {
+    for (name, value) in [("BACKLOG_RECORDS_MAX", "25"), ("BACKLOG_BYTES_MAX", "1048576")] {
+        let setup = Setup::new().env(&format!("PURSER__WRITE_BEHIND__{name}"), value);
+        let (server, mut cluster, _) = with_postgres(setup);
+        let (admin, buyer) = (server.admin(), server.buyer(1_000_000));
+        let item = admin.item("Lamp", 1, 1_000_000);
+        drains(&server);
+        cluster.stop(false);
+        // Many lines make a large record.
+        let order: Vec<_> = (0..500).map(|_| (item, 1)).collect();
+        let mut taken = 0;
+        let refused = eventually("the cap is reached", || {
+            let reply = buyer.order(&order);
+            if reply.status != 201 {
+                return Some(reply);
+            }
+            taken += 1;
+            None
+        });
+        expect_problem(&refused, 503, "backlog_full");
+        expect_problem(&admin.credit(buyer.id, 1), 503, "backlog_full");
+        assert_eq!(backlog(&server), taken);
+        assert_eq!((server.stock(item), buyer.balance()), (1_000_000 - 500 * taken, 1_000_000 - 500 * taken));
+        cluster.start();
+        drains(&server);
+        buyer.order(&order).expect(201);
+        server.expect_clean_audit();
+    }
+}

@@ -1,0 +1,29 @@
+//! A session of our own in the database behind the server.
+
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::runtime::{Builder, Runtime};
+
+pub struct Sql {
+    runtime: Runtime,
+    connection: PgConnection,
+}
+
+impl Sql {
+    pub fn connect(url: &str) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let connection = runtime.block_on(PgConnection::connect(url)).expect("a connection");
+        Self { runtime, connection }
+    }
+
+    /// Runs one or more statements.
+    pub fn run(&mut self, text: &'static str) {
+        self.runtime.block_on(self.connection.execute(sqlx::raw_sql(text))).expect(text);
+    }
+
+    /// Ends every session that the server has in this database, the writing one among them. How many there were.
+    pub fn terminate_the_server(&mut self) -> i64 {
+        let text = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity \
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'purser'";
+        self.runtime.block_on(sqlx::query_scalar(text).fetch_one(&mut self.connection)).expect(text)
+    }
+}

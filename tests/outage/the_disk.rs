@@ -1,0 +1,112 @@
+//! The journal's disk: full, and failing.
+
+use crate::load::Shop;
+use crate::support::eventually;
+use crate::support::expect::expect_problem;
+use crate::support::server::Setup;
+use crate::support::store::stores;
+use crate::{check, drains};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A small file system of its own, gone when dropped.
+struct SmallDisk {
+    path: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Self {
+        let path = tempfile::tempdir().expect("a temporary directory");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "purser-test"]).arg(path.path());
+        let mounted = mount.output().expect("the program `mount`");
+        assert!(
+            mounted.status.success(),
+            "This test fills a small disk. It needs to mount a tmpfs, that is, to run as root: {}",
+            String::from_utf8_lossy(&mounted.stderr)
+        );
+        Self { path }
+    }
+
+    fn path(&self) -> &Path {
+        self.path.path()
+    }
+
+    /// Takes what room is left.
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("filler");
+        let mut filler = fs::File::create(&path).expect("an empty file still fits");
+        let zeros = vec![0; 1 << 16];
+        while filler.write_all(&zeros).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazy, because a failed test may still have its server on it.
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_before_anything_is_decided_and_is_over_when_there_is_space_again() {
+    for store in stores() {
+        let disk = SmallDisk::mount(64);
+        eprintln!("on {}", store.name);
+        // No segment leaves, so that nobody but us makes space.
+        let setup = Setup::new().store(store).env("PURSER__JOURNAL__KEEP_SEGMENTS", "100");
+        let mut server = setup.data_dir(&disk.path().join("data")).start();
+        let (admin, buyer) = (server.admin(), server.buyer(1_000_000_000));
+        let item = admin.item("Lamp", 1, 1_000_000_000);
+        drains(&server);
+        let filler = disk.fill();
+        // Many lines make a large record.
+        let order: Vec<_> = (0..1_000).map(|_| (item, 1)).collect();
+        let mut taken = 0;
+        let refused = eventually("the prepared segments are used up", || {
+            let reply = buyer.order(&order);
+            if reply.status != 201 {
+                return Some(reply);
+            }
+            taken += 1;
+            None
+        });
+        expect_problem(&refused, 503, "storage_full");
+        let left = 1_000_000_000 - 1_000 * taken;
+        assert_eq!((server.stock(item), buyer.balance()), (left, left), "what was refused was done");
+        fs::remove_file(filler).expect("the filler goes");
+        eventually("there is space again", || (buyer.order(&order).status == 201).then_some(()));
+        assert_eq!((server.stock(item), buyer.balance()), (left - 1_000, left - 1_000));
+        server.expect_clean_audit();
+        server.kill9();
+        server.restart();
+        assert_eq!((server.stock(item), buyer.balance()), (left - 1_000, left - 1_000));
+        server.expect_clean_audit();
+    }
+}
+
+#[test]
+fn a_disk_that_fails_to_sync_halts_the_server_without_another_acknowledgement() {
+    let version = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
+    assert!(
+        version.is_ok_and(|status| status.success()),
+        "This test makes fdatasync fail. It needs the program strace: `apt-get install strace`."
+    );
+    // Counted per thread: the journal's writer gets this far. As a grandchild, so that what we start is the server.
+    let fail = "--inject=fdatasync:error=EIO:when=120+";
+    let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "--trace=fdatasync", fail];
+    let mut server = Setup::new().under(&strace).start();
+    let mut shop = Shop::open(&server, 4);
+    shop.trade_while(1, |day| {
+        day.more(1_000_000);
+        // Whoever saw it end was told nothing, or that the outcome is unknown.
+        assert_eq!(server.ends(), Some(4));
+    });
+    server.by_itself();
+    server.restart();
+    shop.ask_again();
+    check::everything_once(&server, &shop);
+}
