@@ -28,6 +28,11 @@ fn after_any_operation_that_fails_nothing_acknowledged_is_lost() {
             }
             expect_silence(&rig, &disk, &mut promise, n as usize, &context);
         } else {
+            let failed = disk.operations().get(n as usize).filter(|_| disk.has_failed()).cloned();
+            assert!(
+                !failed.is_some_and(|failed| is_the_writers(&failed)),
+                "{context}, and the engine went on"
+            );
             others += 1;
         }
         rig.journal.close();

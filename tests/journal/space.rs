@@ -113,7 +113,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::Enqueue),
         1 => any::<usize>().prop_map(Step::Drop),
     ];
-    prop::collection::vec(step, 1..120)
+    prop::collection::vec(step, 50..400)
 }
 
 /// A record of at most so many bytes, whatever its position.
