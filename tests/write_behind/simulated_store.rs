@@ -1,7 +1,5 @@
 //! A store in memory that answers as it is told to, and a journal and a write-behind in front of it.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this module")]
-
 use async_trait::async_trait;
 use purser::domain::balance::BalanceView;
 use purser::domain::directory::UniqueName;
