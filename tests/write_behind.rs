@@ -7,6 +7,7 @@ mod rewinding;
 #[path = "write_behind/rows.rs"]
 mod rows;
 #[path = "write_behind/simulated_store.rs"]
+#[expect(dead_code, reason = "the owners' tests use the rest")]
 mod simulated_store;
 #[path = "store/story.rs"]
 #[expect(dead_code, reason = "the store's tests use more of it")]
