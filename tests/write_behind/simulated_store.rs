@@ -255,46 +255,46 @@ impl Store for SimulatedStore {
         _: &[UserId],
         _: Timestamp,
     ) -> Result<Snapshot<Vec<StoredBalance>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn load_sessions(&self, _: &[FamilyId]) -> Result<Snapshot<Vec<SessionView>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn last_ids(&self, _: ShardId) -> Result<Snapshot<LastIds>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn revoked_since(&self, _: Timestamp) -> Result<Snapshot<Vec<FamilyId>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn name_holder(&self, _: &UniqueName) -> Result<Snapshot<Option<u64>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn order(&self, _: OrderId) -> Result<Snapshot<Option<Row<Order>>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn outcome(&self, _: UserId, _: [u8; 16]) -> Result<Snapshot<Option<StoredOutcome>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn items(&self, _: &ItemFilter, _: Page) -> Result<Snapshot<Vec<Row<ProductView>>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn movements(&self, _: ProductId, _: Page) -> Result<Snapshot<Vec<Row<Movement>>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn users(&self, _: Option<&str>, _: Page) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn entries(&self, _: UserId, _: Page) -> Result<Snapshot<Vec<Row<PostedEntry>>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn orders(&self, _: OrderFilter, _: Page) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
     async fn stock_sums(&self, _: ProductId, _: u32) -> Result<Snapshot<Vec<StockSum>>, StoreError> {
-        unimplemented!("nobody here reads it")
+        unreachable!("nobody here reads it")
     }
 }
 
