@@ -134,7 +134,8 @@ impl Connection {
     async fn json(&mut self, request: &[u8]) -> anyhow::Result<Value> {
         let (status, body) = self.exchange(request).await?;
         let value = serde_json::from_slice(&self.buffer[body..]).unwrap_or(Value::Null);
-        if status >= 300 { bail!("{status}: {value}") } else { Ok(value) }
+        anyhow::ensure!(status < 300, "{status}: {value}");
+        Ok(value)
     }
 }
 

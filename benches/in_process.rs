@@ -47,17 +47,23 @@ async fn run(products: usize, duration: Duration) -> anyhow::Result<()> {
         .map(|lane| {
             let (engine, items, sold) = (engine.clone(), items.clone(), sold.clone());
             let user_id = buyers[lane % buyers.len()];
+            let beside = engine.clone();
             tokio::spawn(async move {
-                let mut turn = lane;
-                while begun.elapsed() < duration {
-                    turn =
-                        turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    let product_id = items[(turn >> 33) % items.len()];
-                    let quantity = Quantity::new(1).expect("one");
-                    let request = PurchaseRequest { user_id, product_id, quantity };
-                    engine.purchase(Call::default(), request).await.expect("sold");
-                    sold.fetch_add(1, Ordering::Relaxed);
-                }
+                beside
+                    .run_beside_owners(async move {
+                        let mut turn = lane;
+                        while begun.elapsed() < duration {
+                            turn = turn
+                                .wrapping_mul(6_364_136_223_846_793_005)
+                                .wrapping_add(1_442_695_040_888_963_407);
+                            let product_id = items[(turn >> 33) % items.len()];
+                            let quantity = Quantity::new(1).expect("one");
+                            let request = PurchaseRequest { user_id, product_id, quantity };
+                            engine.purchase(Call::default(), request).await.expect("sold");
+                            sold.fetch_add(1, Ordering::Relaxed);
+                        }
+                    })
+                    .await
             })
         })
         .collect();

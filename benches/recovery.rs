@@ -44,7 +44,7 @@ fn write(
     disk: &Arc<dyn Disk>,
     records: impl Iterator<Item = Record>,
 ) -> anyhow::Result<()> {
-    let recovered = reader::recover(disk.as_ref(), reader::survey(disk.as_ref())?, Uuid::now_v7())?;
+    let recovered = reader::recover(disk.as_ref(), reader::survey(disk.as_ref())?, Uuid::now_v7(), 32 << 20)?;
     let options = JournalOptions { segment_bytes: 32 << 20, keep_segments: 2 };
     // Nobody waits for the records, so none is kept.
     let (sender, _) = tokio::sync::mpsc::unbounded_channel();

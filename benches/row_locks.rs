@@ -1,6 +1,6 @@
 //! A hot product sold by row locks and by an owner: the same purchase as a Postgres transaction (`SELECT … FOR UPDATE`, at
-//! synchronous_commit=on, over a Unix socket) and through [`Engine::purchase`], both by the same number of clients in this
-//! process, in turns. `cargo bench --bench row_locks [-- --seconds 6 --pairs 3 --clients 64]`.
+//! synchronous_commit=on, over a Unix socket) and through the engine, in process and over HTTP; all by the same number of
+//! clients in this process, in turns. `cargo bench --bench row_locks [-- --seconds 6 --pairs 3 --clients 64]`.
 
 #[path = "../tests/support/postgres.rs"]
 mod private_postgres;
@@ -12,7 +12,9 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Cpu, History, Load, Opened, Sold, Spread, Table, Target, fdatasync_rate, micros, rounded};
+use support::{
+    Cpu, History, Load, Opened, Server, Sold, Spread, Table, Target, fdatasync_rate, micros, rounded,
+};
 use uuid::Uuid;
 
 #[global_allocator]
@@ -29,17 +31,29 @@ fn main() -> anyhow::Result<()> {
     support::banner(&title, &place)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let postgres = Arc::new(PrivatePostgres::create(true));
-    let mut table =
-        Table::of(["pair", "fdatasync/s", "row locks/s", "CPU us each", "engine/s", "CPU us each", "ratio"]);
-    let (mut locked, mut owned, mut ratios) = (Spread::default(), Spread::default(), Spread::default());
+    let mut table = Table::of([
+        "pair",
+        "fdatasync/s",
+        "row locks/s",
+        "CPU us",
+        "in process/s",
+        "CPU us",
+        "ratio",
+        "HTTP/s",
+        "CPU us",
+        "ratio",
+    ]);
+    let [mut locked, mut owned, mut served, mut ratios, mut http_ratios] = <[Spread; 5]>::default();
     for pair in 1..=pairs {
         let syncs = fdatasync_rate(&place)?;
         let (theirs, their_cpu) = runtime.block_on(row_locks(&postgres, clients, duration))?;
         let (ours, our_cpu) = runtime.block_on(engine(clients, duration))?;
-        let ratio = ours.rate() / theirs.rate();
+        let (http, http_cpu) = runtime.block_on(over_http(clients, duration))?;
         locked.add(theirs.rate());
         owned.add(ours.rate());
-        ratios.add(ratio);
+        served.add(http.rate());
+        ratios.add(ours.rate() / theirs.rate());
+        http_ratios.add(http.rate() / theirs.rate());
         table.row([
             pair.to_string(),
             rounded(syncs),
@@ -47,11 +61,16 @@ fn main() -> anyhow::Result<()> {
             rounded(micros(their_cpu, theirs.count)),
             rounded(ours.rate()),
             rounded(micros(our_cpu, ours.count)),
-            rounded(ratio),
+            rounded(ours.rate() / theirs.rate()),
+            rounded(http.rate()),
+            rounded(micros(http_cpu, http.count)),
+            rounded(http.rate() / theirs.rate()),
         ]);
     }
     table.print();
-    println!("row locks: {locked} successes/s\nengine:    {owned} successes/s\nratio:     {ratios}");
+    println!("row locks:  {locked} successes/s\nin process: {owned} successes/s, ratio {ratios}");
+    println!("HTTP:       {served} successes/s, ratio {http_ratios}");
+    println!("CPU is per success, clients and databases included.");
     Ok(())
 }
 
@@ -187,4 +206,25 @@ async fn engine(clients: u64, duration: Duration) -> anyhow::Result<(Sold, f64)>
     anyhow::ensure!(left + sold.count as i64 == History::initial_stock(), "the sums do not agree");
     engine.shutdown().await;
     Ok((sold, cpu))
+}
+
+/// One run of a server process with the embedded store, authenticated and with a connection per client.
+async fn over_http(clients: u64, duration: Duration) -> anyhow::Result<(Sold, f64)> {
+    let directory = support::data_directory("row-locks-")?;
+    let mut opened = Opened::new(&Target::Sqlite(directory.path().to_owned())).await?;
+    opened.fill(History::new(clients, 1).opening()).await?;
+    opened.hand_over().await?;
+    let server = Server::start(env!("CARGO_BIN_EXE_purser"), directory.path())?;
+    let mut tokens = Vec::new();
+    for user in 1..=clients {
+        tokens.push(server.token(user).await?);
+    }
+    let cpu = Cpu::now();
+    let sold = server.buy(tokens, duration).await?;
+    let cpu = cpu.since();
+    anyhow::ensure!(
+        server.stock().await? + sold.count as i64 == History::initial_stock(),
+        "the sums do not agree"
+    );
+    Ok((sold, cpu.own + cpu.others))
 }

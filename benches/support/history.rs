@@ -1,6 +1,7 @@
 //! Records as the engine would have written them: users with money, products with stock, and then purchases of one unit,
 //! spread over all of both. For feeding stores and journals without an engine.
 
+use purser::clock::{Clock, SystemClock};
 use purser::domain::event::{Entry, Namespace, StockMove};
 use purser::domain::order::{Order, OrderLine, OrderStatus};
 use purser::domain::product::Details;
@@ -11,7 +12,6 @@ use purser::domain::{
     Timestamp, UserId,
 };
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 const FUNDS: i64 = 1_000_000_000_000;
@@ -34,12 +34,11 @@ pub struct History {
 
 impl History {
     pub fn new(users: u64, products: u64) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             users,
             products,
             last: 0,
-            begun: i64::try_from(now.as_micros()).unwrap_or_default(),
+            begun: SystemClock.now().micros(),
             random: 42,
             name: Name::parse("A thing of middling length").expect("a name"),
             price: Money::new(PRICE).expect("money"),

@@ -150,7 +150,7 @@ impl Balance {
         let entry = Entry { order_id: Some(order.id), ..self.entry(EntryKind::Order, -order.total.minor()) };
         Ok(Decision {
             own: vec![Event::OrderPlaced(order.clone()), Event::EntryPosted(entry)],
-            foreign: moves(order.units(), -1, MovementKind::Sale, Some(order.id), None),
+            foreign: moves(order.units(), -1, MovementKind::Sale, Some(order.id)),
             snapshot: None,
         })
     }
@@ -162,7 +162,7 @@ impl Balance {
         let entry = Entry { order_id: Some(order.id), ..self.entry(EntryKind::Cancel, order.total.minor()) };
         let mut decision = self.advance(order, OrderStatus::Cancelled);
         decision.own.push(Event::EntryPosted(entry));
-        decision.foreign = moves(order.units(), 1, MovementKind::Cancel, Some(order.id), None);
+        decision.foreign = moves(order.units(), 1, MovementKind::Cancel, Some(order.id));
         Ok(decision)
     }
 
@@ -195,7 +195,7 @@ impl Balance {
         };
         Ok(Decision {
             own: vec![Event::GoodsReturned(goods.clone()), Event::EntryPosted(entry)],
-            foreign: moves(goods.units(), 1, MovementKind::Return, goods.order_id, goods.reason.as_ref()),
+            foreign: moves(goods.units(), 1, MovementKind::Return, goods.order_id),
             snapshot: None,
         })
     }
@@ -227,17 +227,17 @@ impl Balance {
     }
 }
 
-/// One movement per product, `sign` units each.
+/// One movement per product, `sign` units each. A return's reason stands in its entry, not once more per product: a
+/// thousand of them would be more than a record may take.
 fn moves(
     units: std::collections::BTreeMap<ProductId, i64>,
     sign: i64,
     kind: MovementKind,
     order_id: Option<OrderId>,
-    reason: Option<&Text>,
 ) -> Vec<Event> {
     let movement = |(product_id, units)| {
         let posting = Posting::of(sign * units);
-        Event::StockMoved(StockMove { product_id, kind, order_id, reason: reason.cloned(), posting })
+        Event::StockMoved(StockMove { product_id, kind, order_id, reason: None, posting })
     };
     units.into_iter().map(movement).collect()
 }

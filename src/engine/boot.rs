@@ -191,6 +191,7 @@ pub(super) async fn start(
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
+        .on_thread_start(yield_to_the_hot_path)
         .thread_name("store")
         .enable_all()
         .build()
@@ -417,6 +418,15 @@ fn drain(
     match failure {
         None => Ok(lease),
         Some(error) => Err(error.into()),
+    }
+}
+
+/// Acknowledging comes first, storing second: under full load the store's threads (and those that they start) leave most of
+/// the processor to the owners, and the backlog, which is bounded, grows meanwhile.
+fn yield_to_the_hot_path() {
+    const NICE: i32 = 10;
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        tracing::debug!(%error, "the store's threads keep the usual priority");
     }
 }
 

@@ -402,6 +402,20 @@ impl Engine {
         homes::lend_this_arbiter(&self.inner.ground.durable, &self.inner.ground.stored);
     }
 
+    /// Runs a future on a thread where owners live: a loop of calls in it changes threads once, not at every call. It must
+    /// not block, for owners wait behind it. `None` when the engine is stopping, or the future panicked.
+    pub async fn run_beside_owners<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let run = async move {
+            // A caller that is gone is not told.
+            let _ = reply.send(future.await);
+        };
+        if self.inner.homes.choose().spawn(run) { answer.await.ok() } else { None }
+    }
+
     /// Brings the gauges up to date, right before they are read.
     pub fn refresh_metrics(&self) {
         self.inner.refresh_metrics();

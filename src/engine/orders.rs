@@ -139,9 +139,8 @@ pub(super) async fn take_back(mut work: Work, request: ReturnRequest) -> Result<
             },
         };
         let _permit = work.admit(&owner)?;
-        work.extra_bytes = request.lines.len() * LINE_BYTES
-            + order.as_ref().map_or(0, |order| order.lines.len() * LINE_BYTES)
-            + 4 * crate::domain::text::TEXT_MAX * (request.lines.len() + 2);
+        // The reason stands at the return and in the entry.
+        work.extra_bytes = request.lines.len() * LINE_BYTES + 2 * 4 * crate::domain::text::TEXT_MAX;
         let products = pin_products(&engine, goods.units().into_keys()).await?;
         let space = work.space().await?;
         let parties = hold_room(&mut work, &products, &goods.units()).await?;

@@ -20,7 +20,7 @@ struct Echo {
 impl Input for Echo {
     type Domain = i64;
     fn parse(self, checks: &mut Checks) -> Option<i64> {
-        checks.amount("amount", self.amount).map(crate::domain::money::Money::minor)
+        checks.amount("amount", self.amount).map(|money| money.minor())
     }
 }
 

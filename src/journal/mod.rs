@@ -32,7 +32,7 @@ use uuid::Uuid;
 /// How a journal is laid out on its disk.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalOptions {
-    /// Size of each segment file. Records may take up to an eighth of it.
+    /// Size of each segment file; bounds the largest record.
     pub segment_bytes: u64,
     /// Segments kept after the store has all of them, so that a store that was rewound can be brought forward again.
     pub keep_segments: usize,

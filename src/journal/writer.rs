@@ -45,9 +45,14 @@ pub struct Written {
     pub bytes: u64,
 }
 
-/// The largest record that a segment of this size takes.
+/// More than the largest operation reserves: an order or a return of 1,000 lines, all texts at their longest.
+const LARGEST_RECORD: u64 = 5 << 18;
+
+/// The largest record that a segment of this size takes: an eighth of it, and at least whatever an operation may need,
+/// unless the segment is too small for that (which the configuration does not allow).
 pub const fn record_bytes_max(segment_bytes: u64) -> u64 {
-    segment_bytes / 8
+    let eighth = segment_bytes / 8;
+    if eighth >= LARGEST_RECORD || segment_bytes / 2 < LARGEST_RECORD { eighth } else { LARGEST_RECORD }
 }
 
 /// The bytes of a segment that can be promised: a record that does not fit at its end goes to the next one.

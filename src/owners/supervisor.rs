@@ -225,7 +225,9 @@ impl<K: Kind> Supervisor<K> {
             && matches!(occupied.get(), Entry::Loading(_))
         {
             if let Entry::Loading(waiters) = occupied.insert(Entry::Resident(slot.clone())) {
-                waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(Pin::new(slot)))));
+                for waiter in waiters {
+                    drop(waiter.send(Ok(Pin::new(slot))));
+                }
             }
             return;
         }

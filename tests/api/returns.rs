@@ -116,3 +116,17 @@ fn a_return_of_nothing_for_nobody_or_of_another_users_order_is_refused() {
     assert_eq!((server.stock(item), ann.balance(), bob.balance()), (4, 70, 100));
     server.expect_clean_audit();
 }
+
+#[test]
+fn a_thousand_lines_come_back_in_one_return_with_the_longest_reason() {
+    let server = Server::start();
+    let (admin, buyer) = (server.admin(), server.buyer(1_000));
+    let item = admin.item("Lamp", 1, 1_000);
+    let id = order_id(&buyer.order(&[(item, 1); 1_000]).expect(201));
+    let lines = vec![json!({"product_id": item.id, "quantity": 1, "unit_price": 1}); 1_000];
+    let reason = "\u{1f4a1}".repeat(2_000);
+    let body = json!({"user_id": buyer.id, "order_id": id, "items": lines, "reason": reason});
+    admin.post("/returns", body).expect(201);
+    assert_eq!((server.stock(item), buyer.balance()), (1_000, 1_000));
+    assert_eq!(buyer.entries().pop().expect("an entry")["description"], reason);
+}

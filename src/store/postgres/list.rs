@@ -85,7 +85,7 @@ pub async fn entries(mut read: Reading, id: UserId, page: Page) -> Found<Vec<Row
 }
 
 pub async fn orders(mut read: Reading, filter: OrderFilter, page: Page) -> Found<Vec<Row<Order>>> {
-    let status = filter.status.map(crate::domain::order::OrderStatus::word);
+    let status = filter.status.map(|status| status.word());
     let query = match filter.user_id {
         Some(user_id) => sqlx::query(
             "SELECT * FROM orders WHERE created_seq < $1 AND ($2::text IS NULL OR status = $2) AND user_id = $4

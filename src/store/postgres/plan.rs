@@ -182,7 +182,7 @@ impl Plan {
         }
         let mut arrays = Arrays::default();
         arrays.add(steps.keys().map(|id| id.get()))?;
-        arrays.add(steps.values().map(|step| step.status.map(crate::domain::order::OrderStatus::word)))?;
+        arrays.add(steps.values().map(|step| step.status.map(|status| status.word())))?;
         arrays.add(steps.values().map(|step| step.updated_at.micros()))?;
         self.query(
             "UPDATE orders AS o SET status = coalesce(v.status, o.status), updated_at = v.updated_at
@@ -213,9 +213,7 @@ impl Plan {
             arrays.add(
                 rows().map(|(_, state, grant)| state.rotated.map_or(grant.opened_at, |(_, at)| at).micros()),
             )?;
-            arrays.add(
-                rows().map(|(_, state, _)| state.revoked_at.map(crate::domain::time::Timestamp::micros)),
-            )?;
+            arrays.add(rows().map(|(_, state, _)| state.revoked_at.map(|at| at.micros())))?;
             self.query(
                 "INSERT INTO sessions (family_id, user_id, role, opened_at, expires_at, generation, rotated_at, revoked_at)
                  SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -232,8 +230,7 @@ impl Plan {
             arrays
                 .add(rows().map(|(_, state)| state.rotated.map(|(generation, _)| i64::from(generation))))?;
             arrays.add(rows().map(|(_, state)| state.rotated.map(|(_, at)| at.micros())))?;
-            arrays
-                .add(rows().map(|(_, state)| state.revoked_at.map(crate::domain::time::Timestamp::micros)))?;
+            arrays.add(rows().map(|(_, state)| state.revoked_at.map(|at| at.micros())))?;
             self.query(
                 "UPDATE sessions AS s SET generation = coalesce(v.generation, s.generation),
                         rotated_at = coalesce(v.rotated_at, s.rotated_at), revoked_at = coalesce(v.revoked_at, s.revoked_at)
@@ -318,13 +315,13 @@ fn details(rows: &Products<'_>) -> Result<Arrays, StoreError> {
     let mut arrays = totals(rows)?;
     arrays.add(rows.iter().map(|(_, state)| state.created_seq.map(|seq| int(seq.get()))))?;
     let details = || rows.iter().map(|(_, state)| state.details.as_deref());
-    arrays.add(details().map(|found| found?.sku.as_ref().map(crate::domain::text::Sku::as_str)))?;
+    arrays.add(details().map(|found| found?.sku.as_ref().map(|sku| sku.as_str())))?;
     arrays.add(details().map(|found| found.map(|details| details.name.as_str())))?;
     arrays.add(details().map(|found| found.map(|details| details.name.as_str().to_lowercase())))?;
-    arrays.add(details().map(|found| found?.description.as_ref().map(crate::domain::text::Text::as_str)))?;
+    arrays.add(details().map(|found| found?.description.as_ref().map(|text| text.as_str())))?;
     arrays.add(details().map(|found| found.map(|details| details.price.minor())))?;
     arrays.add(details().map(|found| found.map(|details| int(details.revision))))?;
     arrays.add(details().map(|found| found.map(|details| details.created_at.micros())))?;
-    arrays.add(details().map(|found| found?.deleted_at.map(crate::domain::time::Timestamp::micros)))?;
+    arrays.add(details().map(|found| found?.deleted_at.map(|at| at.micros())))?;
     Ok(arrays)
 }

@@ -99,17 +99,14 @@ fn products(steps: &mut Steps, batch: &Batch) -> Done {
         values.add(int(id.get())).add(created_seq).add(state.stock).add(int(state.version));
         values.add(state.updated_at.micros());
         let details = state.details.as_deref();
-        values.add(details.and_then(|details| details.sku.as_ref()).map(crate::domain::text::Sku::as_str));
+        values.add(details.and_then(|details| details.sku.as_ref()).map(|sku| sku.as_str()));
         values.add(details.map(|details| details.name.as_str()));
         values.add(details.map(|details| details.name.as_str().to_lowercase()));
-        values.add(
-            details.and_then(|details| details.description.as_ref()).map(crate::domain::text::Text::as_str),
-        );
+        values.add(details.and_then(|details| details.description.as_ref()).map(|text| text.as_str()));
         values.add(details.map(|details| details.price.minor()));
         values.add(details.map(|details| int(details.revision)));
         values.add(details.map(|details| details.created_at.micros()));
-        values
-            .add(details.and_then(|details| details.deleted_at).map(crate::domain::time::Timestamp::micros));
+        values.add(details.and_then(|details| details.deleted_at).map(|at| at.micros()));
     };
     split(steps, &NEW, rows(|state| state.created_seq.is_some()), whole)?;
     split(steps, &CHANGED, rows(|state| state.created_seq.is_none() && state.details.is_some()), whole)?;
@@ -136,8 +133,8 @@ fn movements(steps: &mut Steps, batch: &Batch) -> Done {
         values.add(int(movement.product_id.get())).add(int(posting.version)).add(int(row.seq.get()));
         values.add(posting.delta).add(posting.total).add(movement.kind.word());
         values
-            .add(movement.order_id.map(crate::domain::ids::OrderId::get))
-            .add(movement.reason.as_ref().map(crate::domain::text::Text::as_str));
+            .add(movement.order_id.map(|id| id.get()))
+            .add(movement.reason.as_ref().map(|text| text.as_str()));
         values.add(row.at.micros());
     })
 }
@@ -183,10 +180,8 @@ fn entries(steps: &mut Steps, batch: &Batch) -> Done {
         let (entry, posting) = (&row.entry, &row.entry.posting);
         values.add(int(entry.user_id.get())).add(int(posting.version)).add(int(row.seq.get()));
         values.add(posting.delta).add(posting.total).add(entry.kind.word());
-        values
-            .add(entry.order_id.map(crate::domain::ids::OrderId::get))
-            .add(entry.reference.as_ref().map(crate::domain::text::Text::as_str));
-        values.add(entry.description.as_ref().map(crate::domain::text::Text::as_str)).add(row.at.micros());
+        values.add(entry.order_id.map(|id| id.get())).add(entry.reference.as_ref().map(|text| text.as_str()));
+        values.add(entry.description.as_ref().map(|text| text.as_str())).add(row.at.micros());
     })
 }
 
@@ -229,10 +224,7 @@ fn orders(steps: &mut Steps, batch: &Batch) -> Done {
         values.add(line.unit_price.minor()).add(line.product_name.as_str()).add(line.product_price.minor());
     })?;
     split(steps, &STEPPED, batch.order_steps.iter(), |values, (id, step)| {
-        values
-            .add(id.get())
-            .add(step.status.map(crate::domain::order::OrderStatus::word))
-            .add(step.updated_at.micros());
+        values.add(id.get()).add(step.status.map(|status| status.word())).add(step.updated_at.micros());
     })
 }
 
@@ -246,8 +238,8 @@ fn returns(steps: &mut Steps, batch: &Batch) -> Done {
     split(steps, &NEW, batch.returns.iter(), |values, row| {
         let goods = &row.goods;
         values.add(goods.id.get()).add(int(row.seq.get())).add(int(goods.user_id.get()));
-        values.add(goods.order_id.map(crate::domain::ids::OrderId::get)).add(goods.total.minor());
-        values.add(goods.reason.as_ref().map(crate::domain::text::Text::as_str)).add(row.at.micros());
+        values.add(goods.order_id.map(|id| id.get())).add(goods.total.minor());
+        values.add(goods.reason.as_ref().map(|text| text.as_str())).add(row.at.micros());
     })?;
     let lines: Vec<_> = batch
         .returns
@@ -279,17 +271,12 @@ fn sessions(steps: &mut Steps, batch: &Batch) -> Done {
         let (generation, rotated_at) = state.rotated.unwrap_or((0, grant.opened_at));
         values.add(id.get()).add(int(grant.user_id.get())).add(grant.role.word());
         values.add(grant.opened_at.micros()).add(grant.expires_at.micros());
-        values
-            .add(generation)
-            .add(rotated_at.micros())
-            .add(state.revoked_at.map(crate::domain::time::Timestamp::micros));
+        values.add(generation).add(rotated_at.micros()).add(state.revoked_at.map(|at| at.micros()));
     })?;
     let changed: Vec<_> = batch.sessions.iter().filter(|(_, state)| state.grant.is_none()).collect();
     split(steps, &CHANGED, changed.into_iter(), |values, (id, state)| {
         values.add(id.get()).add(state.rotated.map(|(generation, _)| generation));
-        values
-            .add(state.rotated.map(|(_, at)| at.micros()))
-            .add(state.revoked_at.map(crate::domain::time::Timestamp::micros));
+        values.add(state.rotated.map(|(_, at)| at.micros())).add(state.revoked_at.map(|at| at.micros()));
     })
 }
 
