@@ -1,5 +1,5 @@
 //! A hot product sold by row locks and by an owner: the same purchase as a Postgres transaction (`SELECT … FOR UPDATE`, at
-//! synchronous_commit=on, over a Unix socket) and through the engine, in process and over HTTP; all by the same number of
+//! `synchronous_commit=on`, over a Unix socket) and through the engine, in process and over HTTP; all by the same number of
 //! clients in this process, in turns. `cargo bench --bench row_locks [-- --seconds 6 --pairs 3 --clients 64]`.
 
 #[path = "../tests/support/postgres.rs"]
@@ -202,7 +202,11 @@ async fn engine(clients: u64, duration: Duration) -> anyhow::Result<(Sold, f64)>
     let sold = load.run(&engine).await?;
     let cpu = cpu.since().own;
     support::drained(&engine).await;
-    let left = engine.item(purser::domain::ProductId::new(1), Default::default()).await?.value.stock;
+    let left = engine
+        .item(purser::domain::ProductId::new(1), purser::engine::Freshness::default())
+        .await?
+        .value
+        .stock;
     anyhow::ensure!(left + sold.count as i64 == History::initial_stock(), "the sums do not agree");
     engine.shutdown().await;
     Ok((sold, cpu))

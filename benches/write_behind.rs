@@ -215,9 +215,10 @@ async fn under_load(postgres: &Arc<PrivatePostgres>) -> anyhow::Result<()> {
         Table::of(["store", "fdatasync/s", "sold/s", "backlog at the end", "its age, s", "drained in, s"]);
     for embedded in [false, true] {
         let directory = support::data_directory("write-behind-")?;
-        let target = match embedded {
-            true => Target::Sqlite(directory.path().to_owned()),
-            false => Target::Postgres(database(postgres).await?),
+        let target = if embedded {
+            Target::Sqlite(directory.path().to_owned())
+        } else {
+            Target::Postgres(database(postgres).await?)
         };
         let mut opened = Opened::new(&target).await?;
         opened.fill(History::new(USERS, PRODUCTS).opening()).await?;

@@ -126,7 +126,10 @@ impl Connection {
     async fn json(&mut self, request: &[u8]) -> anyhow::Result<Value> {
         let (status, body) = self.exchange(request).await?;
         let value = serde_json::from_slice(&self.buffer[body..]).unwrap_or(Value::Null);
-        if status >= 300 { bail!("{status}: {value}") } else { Ok(value) }
+        if status >= 300 {
+            bail!("{status}: {value}")
+        }
+        Ok(value)
     }
 }
 

@@ -50,7 +50,7 @@ pub fn argument(name: &str, default: u64) -> u64 {
     let mut arguments = std::env::args().skip_while(|argument| *argument != wanted);
     arguments.nth(1).map_or(default, |text| match text.parse() {
         Ok(number) => number,
-        Err(_) => panic!("{wanted} wants a number, not {text}"),
+        Err(error) => panic!("{wanted} wants a number, not {text}: {error}"),
     })
 }
 

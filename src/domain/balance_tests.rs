@@ -155,7 +155,14 @@ fn a_cancelled_order_is_paid_back_whole_and_only_once() {
 #[test]
 fn an_orders_steps_come_one_after_the_other_and_repeat_without_effect() {
     use OrderStatus::{Cancelled, Delivered, Failed, Pending, Processed, Shipped};
-    let rules: [(&str, fn(&Order) -> Result<Step, Rejection>, &[OrderStatus], OrderStatus, StateReason); 3] = [
+    type Rule = (
+        &'static str,
+        fn(&Order) -> Result<Step, Rejection>,
+        &'static [OrderStatus],
+        OrderStatus,
+        StateReason,
+    );
+    let rules: [Rule; 3] = [
         ("cancel", Order::cancel, &[Processed], Cancelled, StateReason::NotCancellable),
         ("ship", Order::ship, &[Processed], Shipped, StateReason::NotShippable),
         ("deliver", Order::deliver, &[Shipped], Delivered, StateReason::NotDeliverable),

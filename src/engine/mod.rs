@@ -413,7 +413,7 @@ impl Engine {
             // A caller that is gone is not told.
             let _ = reply.send(future.await);
         };
-        if self.inner.homes.choose().spawn(run) { answer.await.ok() } else { None }
+        if self.inner.homes.choose().arbiter.spawn(run) { answer.await.ok() } else { None }
     }
 
     /// Brings the gauges up to date, right before they are read.

@@ -130,7 +130,7 @@ impl Inner {
         };
         if homes::is_home() {
             actix_rt::spawn(run);
-        } else if !self.homes.choose().spawn(run) {
+        } else if !self.homes.choose().arbiter.spawn(run) {
             return Err(Busy::ShuttingDown.into());
         }
         answer.await.unwrap_or_else(|_| {

@@ -311,7 +311,7 @@ pub fn recover(
             segment::create(disk, header, &bytes[segment::HEADER_BYTES..current.end as usize])?;
         }
         None => {
-            segment::create(disk, Header { segment: next_segment, size: segment_bytes, journal_id }, &[])?
+            segment::create(disk, Header { segment: next_segment, size: segment_bytes, journal_id }, &[])?;
         }
     }
     disk.sync_directory()?;

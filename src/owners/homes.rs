@@ -8,12 +8,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
-    static HOME: RefCell<Option<ArbiterHandle>> = const { RefCell::new(None) };
+    static HOME: RefCell<Option<Home>> = const { RefCell::new(None) };
+}
+
+static NEXT_HOME: AtomicUsize = AtomicUsize::new(0);
+
+/// An arbiter that owners live on. Handles cannot be compared, so each has a number.
+#[derive(Clone)]
+pub struct Home {
+    pub number: usize,
+    pub arbiter: ArbiterHandle,
+}
+
+impl Home {
+    fn new(arbiter: ArbiterHandle) -> Self {
+        Self { number: NEXT_HOME.fetch_add(1, Ordering::Relaxed), arbiter }
+    }
 }
 
 /// See the module.
 pub struct Homes {
-    own: Vec<ArbiterHandle>,
+    own: Vec<Home>,
     next: AtomicUsize,
     system: System,
 }
@@ -29,9 +44,10 @@ impl Homes {
             runner.block_on(async {
                 let more = (1..threads.max(1)).map(|_| Arbiter::new().handle());
                 let own: Vec<_> = std::iter::once(System::current().arbiter().clone()).chain(more).collect();
-                for arbiter in &own {
-                    let (durable, stored) = (durable.clone(), stored.clone());
-                    arbiter.spawn_fn(move || lend_this_arbiter(&durable, &stored));
+                let own: Vec<_> = own.into_iter().map(Home::new).collect();
+                for home in &own {
+                    let (durable, stored, own) = (durable.clone(), stored.clone(), home.clone());
+                    home.arbiter.spawn_fn(move || settle(own, &durable, &stored));
                 }
                 let _ = started.send((System::current(), own));
             });
@@ -46,7 +62,7 @@ impl Homes {
 
     /// Where a new owner should live, and an operation run: here, if this thread lent its arbiter, else on one of the
     /// engine's own.
-    pub fn choose(&self) -> ArbiterHandle {
+    pub fn choose(&self) -> Home {
         let here = HOME.with_borrow(Clone::clone);
         here.unwrap_or_else(|| {
             let next = self.next.fetch_add(1, Ordering::Relaxed) % self.own.len();
@@ -66,12 +82,9 @@ impl Drop for Homes {
 /// Lends the current thread's arbiter to owners. It must outlive the engine's work.
 pub fn lend_this_arbiter(durable: &Arc<Position>, stored: &Arc<Position>) {
     let Some(arbiter) = Arbiter::try_current() else { return };
-    HOME.with_borrow_mut(|home| {
-        if home.is_none() {
-            *home = Some(arbiter);
-            attend(durable, stored);
-        }
-    });
+    if !is_home() {
+        settle(Home::new(arbiter), durable, stored);
+    }
 }
 
 /// Whether owners live on this thread.
@@ -79,8 +92,9 @@ pub fn is_home() -> bool {
     HOME.with_borrow(Option::is_some)
 }
 
-/// Spawns the waiters' attendants of this thread.
-fn attend(durable: &Arc<Position>, stored: &Arc<Position>) {
+/// Makes the current thread a home, with the attendants of its waiters.
+fn settle(home: Home, durable: &Arc<Position>, stored: &Arc<Position>) {
+    HOME.set(Some(home));
     actix_rt::spawn(durable.clone().attend());
     actix_rt::spawn(stored.clone().attend());
 }

@@ -1,9 +1,9 @@
 //! Loads entities in batches: the next batch is whatever was asked for during the last one.
 
+use super::homes::Home;
 use super::kinds::Kind;
 use super::supervisor::{PinError, Supervisor, settle_in};
 use crate::store::{Store, StoreError};
-use actix_rt::ArbiterHandle;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ const BATCH: usize = 512;
 /// An entity that is wanted, and where.
 pub struct Request<K: Kind> {
     pub id: K::Id,
-    pub home: ArbiterHandle,
+    pub home: Home,
 }
 
 /// Runs until the supervisor is gone.
@@ -26,7 +26,7 @@ pub async fn run<K: Kind>(
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let Some(supervisor) = supervisor.upgrade() else { return };
-        let mut homes: HashMap<K::Id, ArbiterHandle> =
+        let mut homes: HashMap<K::Id, Home> =
             batch.drain(..).map(|request| (request.id, request.home)).collect();
         let ids: Vec<_> = homes.keys().copied().collect();
         // What owners let go of relied on this position; a snapshot before it would forget acknowledged changes.
@@ -47,10 +47,10 @@ pub async fn run<K: Kind>(
                 }
             }
             Ok(snapshot) => {
-                let mut households: Vec<(ArbiterHandle, Vec<_>)> = Vec::new();
+                let mut households: Vec<(Home, Vec<_>)> = Vec::new();
                 for loaded in snapshot.value {
                     let Some(home) = homes.remove(&loaded.id) else { continue };
-                    match households.iter_mut().find(|(known, _)| same(known, &home)) {
+                    match households.iter_mut().find(|(known, _)| known.number == home.number) {
                         Some((_, members)) => members.push(loaded),
                         None => households.push((home, vec![loaded])),
                     }
@@ -64,10 +64,4 @@ pub async fn run<K: Kind>(
             }
         }
     }
-}
-
-/// Handles have no identity to compare but what their debug form shows; grouping only saves wake-ups, so "different" is
-/// always a safe answer.
-fn same(one: &ArbiterHandle, other: &ArbiterHandle) -> bool {
-    std::ptr::eq(one, other)
 }

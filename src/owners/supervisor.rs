@@ -2,7 +2,7 @@
 //! owners on demand, one load per entity however many ask, and ends idle ones.
 
 use super::ground::Ground;
-use super::homes::Homes;
+use super::homes::{Home, Homes};
 use super::kinds::{Kind, Loaded};
 use super::loader::{self, Request};
 use super::owner::Owner;
@@ -11,7 +11,6 @@ use crate::domain::Seq;
 use crate::journal::Cell;
 use crate::store::Store;
 use actix::{Actor, AsyncContext, Context};
-use actix_rt::ArbiterHandle;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
 use std::sync::Arc;
@@ -116,7 +115,7 @@ impl<K: Kind> Supervisor<K> {
     pub async fn spawn_unborn(self: &Arc<Self>, id: K::Id) -> Result<Pin<K>, PinError> {
         let (reply, answer) = oneshot::channel();
         let (supervisor, home) = (self.clone(), self.homes.choose());
-        let spawned = home.spawn_fn(move || {
+        let spawned = home.arbiter.spawn_fn(move || {
             let unborn = Loaded { id, entity: K::unborn(), desk: K::Desk::default(), total: 0, version: 0 };
             let slot = supervisor.start_owner(unborn, Cell::default(), Seq::ZERO);
             let pin = Pin::new(&slot);
@@ -198,13 +197,13 @@ impl<K: Kind> Supervisor<K> {
 /// A loaded entity on its way to the arbiter that asked for it.
 pub(super) fn settle_in<K: Kind>(
     supervisor: &Arc<Supervisor<K>>,
-    home: &ArbiterHandle,
+    home: &Home,
     loaded: Vec<Loaded<K>>,
     watermark: Seq,
 ) {
     let ids: Vec<_> = loaded.iter().map(|loaded| loaded.id).collect();
     let settling = supervisor.clone();
-    let spawned = home.spawn_fn(move || {
+    let spawned = home.arbiter.spawn_fn(move || {
         for loaded in loaded {
             let (id, cell) = (loaded.id, loaded.cell(watermark));
             let slot = settling.start_owner(loaded, cell, watermark);

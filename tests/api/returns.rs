@@ -122,7 +122,7 @@ fn a_thousand_lines_come_back_in_one_return_with_the_longest_reason() {
     let server = Server::start();
     let (admin, buyer) = (server.admin(), server.buyer(1_000));
     let item = admin.item("Lamp", 1, 1_000);
-    let id = order_id(&buyer.order(&[(item, 1); 1_000]).expect(201));
+    let id = order_id(&buyer.order(&vec![(item, 1); 1_000]).expect(201));
     let lines = vec![json!({"product_id": item.id, "quantity": 1, "unit_price": 1}); 1_000];
     let reason = "\u{1f4a1}".repeat(2_000);
     let body = json!({"user_id": buyer.id, "order_id": id, "items": lines, "reason": reason});

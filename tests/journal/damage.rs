@@ -49,7 +49,9 @@ impl Sample {
         let mut files = self.files.clone();
         change(&mut files);
         let disk = SimulatedDisk::new(0);
-        files.into_iter().for_each(|(number, bytes)| disk.put(&segment::file_name(number), bytes));
+        for (number, bytes) in files {
+            disk.put(&segment::file_name(number), bytes);
+        }
         match read(&disk) {
             Err(error) => Verdict::Refused(error),
             Ok(records) if records == self.records => Verdict::Whole,

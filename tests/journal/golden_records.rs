@@ -128,6 +128,7 @@ fn posted(kind: EntryKind, posting: Posting) -> Event {
 }
 
 /// One record or more of every operation, every kind of event, snapshot and refusal.
+#[expect(clippy::too_many_lines, reason = "one list, read from top to bottom")]
 pub fn records() -> Vec<Record> {
     let (name, family_id) = (|name: &str| Arc::<str>::from(name), FamilyId::new(uuid(4)));
     let grant =

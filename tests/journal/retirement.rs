@@ -12,7 +12,9 @@ fn after_retiring(keep_segments: usize, stored: &[u64]) -> (Vec<u32>, u32, Optio
     let disk = SimulatedDisk::new(1);
     let rig = Rig::open_with(&disk, JournalOptions { keep_segments, ..OPTIONS }).expect("a journal");
     rig.append(&disk, (1..=RECORDS).map(record));
-    stored.iter().for_each(|seq| rig.journal.retire(Seq::new(*seq)));
+    for seq in stored {
+        rig.journal.retire(Seq::new(*seq));
+    }
     rig.journal.close();
     let survey = purser::journal::reader::survey(&disk.crash_losing_all()).expect("sound");
     let current = survey.segments.last().expect("a segment").segment;

@@ -86,7 +86,7 @@ fn a_reservation_that_is_dropped_gives_its_room_to_whoever_waits() {
             let reserve = std::pin::pin!(rig.journal.reserve(RECORD_BYTES));
             match futures_util::future::select(reserve, std::future::ready(())).await {
                 futures_util::future::Either::Left((space, _)) => held.push(space.expect("room")),
-                futures_util::future::Either::Right((_, mut waiting)) => {
+                futures_util::future::Either::Right(((), mut waiting)) => {
                     held.pop();
                     waiting.as_mut().await.expect("the room that was given back");
                     break;

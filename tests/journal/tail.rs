@@ -66,7 +66,9 @@ fn positions_have_no_gaps_and_every_version_follows_its_predecessor() {
         tail.take(&mut batch).expect("open");
         taken.extend(batch.drain(..).map(|pending| pending.record));
     }
-    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
     let mut totals: BTreeMap<(bool, u64), (i64, u64)> = BTreeMap::new();
     for (index, record) in taken.iter().enumerate() {
         assert_eq!(record.seq, Seq::new(index as u64 + 1));

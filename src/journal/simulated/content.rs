@@ -96,7 +96,7 @@ impl Content {
     }
 }
 
-/// SplitMix64.
+/// `SplitMix64`.
 pub struct Random(pub u64);
 
 impl Random {
