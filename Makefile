@@ -11,7 +11,7 @@ run: ## Start the server with ./data as its data directory
 
 test: ## Find or install what the tests need, then run all of them
 	bash tests/setup.sh
-	cargo test --locked
+	cargo test --locked --no-fail-fast
 
 lint: ## Formatting, clippy and documentation, warnings denied
 	cargo fmt --check

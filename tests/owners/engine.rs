@@ -178,7 +178,7 @@ async fn owners_that_went_to_rest_come_back_as_they_were() {
         [product, balance].iter().flatten().all(|owner| !owner.resident)
     };
     // Looking pins an owner for a moment, so a look without a pause would keep it from going.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
     while !gone().await {
         assert!(std::time::Instant::now() < deadline, "nobody went to rest");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
