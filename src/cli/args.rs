@@ -184,7 +184,7 @@ pub enum UserVerb {
         /// With the admin role
         #[arg(long)]
         admin: bool,
-        /// Display name [default: the email's part before the @]
+        /// Display name; without one, the email's part before the @
         #[arg(long)]
         name: Option<String>,
         /// Read the password from the first line of stdin

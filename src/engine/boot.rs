@@ -301,7 +301,7 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         batch_records_max: options.batch_records_max,
         on_stored: on_stored(ground.clone()),
     };
-    let flushing = runtime.spawn(write_behind.run());
+    let flushing = runtime.spawn(halt.guard("the write-behind", write_behind.run()));
     let inner = Arc::new(Inner {
         products: Supervisor::start(ground.clone(), homes.clone(), store.clone(), &runtime, most),
         balances: Supervisor::start(ground.clone(), homes.clone(), store.clone(), &runtime, most),
@@ -388,15 +388,20 @@ fn drain(
     let total = last.get() - lease.watermark.get();
     let mut pending: Vec<Record> = Vec::with_capacity(batch_records_max);
     let mut failure = None;
+    // Tells a store that failed from a journal that cannot be read.
+    let failed = std::cell::Cell::new(false);
     let mut flush = |pending: &mut Vec<Record>, lease: &mut Lease| {
         let batch = Batch::of(lease.watermark, pending.iter());
         match runtime.block_on(store.apply(lease.epoch, &batch)) {
             Ok(()) => lease.watermark = batch.to,
-            Err(error) => failure = Some(error),
+            Err(error) => {
+                failure = Some(error);
+                failed.set(true);
+            }
         }
         pending.clear();
         progress(total - (last.get() - lease.watermark.get()), total);
-        failure.is_none()
+        !failed.get()
     };
     let from = lease.watermark.next();
     reader::read(disk, from, |record, _| {
@@ -406,18 +411,18 @@ fn drain(
         }
         Ok(())
     })
-    .or_else(|error| match error {
-        ReadError::Io(_) => {
-            Ok(reader::Survey { journal_id: None, segments: Vec::new(), empty: Vec::new(), torn: None })
-        }
-        other => Err(other),
-    })?;
-    if !pending.is_empty() {
+    .map(drop)
+    .or_else(|error| if failed.get() { Ok(()) } else { Err(error) })?;
+    if !pending.is_empty() && !failed.get() {
         flush(&mut pending, &mut lease);
     }
     match failure {
-        None => Ok(lease),
         Some(error) => Err(error.into()),
+        // Going on behind the journal's end would lose what lies between.
+        None if lease.watermark < last => {
+            Err(StartError::Gap { first: from, last, watermark: lease.watermark })
+        }
+        None => Ok(lease),
     }
 }
 

@@ -94,10 +94,21 @@ pub(super) async fn change(mut work: Work, request: ChangeItemRequest) -> Result
     };
     loop {
         // The names to hold follow from the sku that the item has now; if that changes before the commit, start over.
-        let Some(seen) = engine.view(&product, |glimpse| glimpse.entity.view()).await? else {
+        let (seen, as_of) = engine.view(&product, |glimpse| (glimpse.entity.view(), glimpse.as_of)).await?;
+        let Some(seen) = seen else {
             return Err(engine.edge_rejection(Rejection::NotFound(Missing::Item)).into());
         };
+        let revision = seen.details.revision;
+        if request.if_revision.is_some_and(|wanted| wanted != revision) {
+            return Err(work.refused(Rejection::VersionConflict { revision }, as_of));
+        }
         let old_sku = seen.details.sku.clone();
+        let old_shard = match &old_sku {
+            Some(sku) => Some(directory(&engine, sku_name(sku).shard()).await?),
+            None => None,
+        };
+        // Nothing may be waited for once the new name is held, room in the journal least of all.
+        let space = work.space().await?;
         let mut parties: Vec<Box<dyn Party>> = Vec::new();
         if old_sku != new_sku {
             if let Some(sku) = &new_sku {
@@ -106,17 +117,15 @@ pub(super) async fn change(mut work: Work, request: ChangeItemRequest) -> Result
                     None => continue,
                 }
             }
-            if let Some(sku) = &old_sku {
-                parties.push(Box::new(directory(&engine, sku_name(sku).shard()).await?));
+            if let Some(shard) = old_shard {
+                parties.push(Box::new(shard));
             }
         }
-        let if_revision = request.if_revision.or(Some(seen.details.revision));
-        let command = ProductCommand::Change { change: request.change.clone(), if_revision };
-        let space = work.space().await?;
+        // The parties fit this revision only, so the commit must be at it.
+        let command = ProductCommand::Change { change: request.change.clone(), if_revision: Some(revision) };
         match work.attempt(&product, command, parties, space, None).await {
             Ok(committed) => return Ok(committed),
-            Err(Miss::Refused(refused))
-                if request.if_revision.is_none() && is_conflict(&refused.rejection) => {}
+            Err(Miss::Refused(refused)) if is_conflict(&refused.rejection) => {}
             Err(Miss::Refused(refused)) => return Err(work.refused(refused.rejection, refused.as_of)),
             Err(Miss::Stale) => {}
             Err(Miss::Failed(error)) => return Err(error.into()),

@@ -33,7 +33,6 @@ pub(super) struct Work {
     pub key: Option<KeyGuard>,
     /// Bytes beyond the usual that its record may take.
     pub extra_bytes: usize,
-    _permit: Permit,
 }
 
 /// Why the work ended without a commit.
@@ -86,7 +85,8 @@ impl Inner {
     {
         let engine = self.clone();
         self.detach(async move {
-            let permit = engine.enter(call.durability)?;
+            // Kept until the answer is there: a shutdown waits for refusals that are still to be written down, too.
+            let _permit = engine.enter(call.durability)?;
             let key = match (&call.key, call.caller) {
                 (Some(key), Some(caller)) => {
                     let request = digest(&engine.hashing, operation, &request);
@@ -101,14 +101,8 @@ impl Inner {
                 }
                 _ => None,
             };
-            let started = Work {
-                engine: engine.clone(),
-                operation,
-                caller: call.caller,
-                key,
-                extra_bytes: 0,
-                _permit: permit,
-            };
+            let started =
+                Work { engine: engine.clone(), operation, caller: call.caller, key, extra_bytes: 0 };
             match work(started, request).await {
                 Ok(committed) => engine.answer(operation, call.caller, committed, call.durability).await,
                 Err(Stop::Failed(error)) => Err(error),

@@ -43,9 +43,15 @@ impl Inner {
         Ok(Read { value, as_of })
     }
 
+    /// A position that was never handed out cannot be waited for.
+    fn handed_out(&self, seq: Seq) -> Result<(), EngineError> {
+        if seq > self.ground.journal.appended() { Err(Busy::ReadTimeout.into()) } else { Ok(()) }
+    }
+
     /// Waits (bounded) until the position is durable.
     async fn reached(&self, min_seq: Option<Seq>) -> Result<(), EngineError> {
         let Some(seq) = min_seq.filter(|seq| *seq > self.ground.durable.get()) else { return Ok(()) };
+        self.handed_out(seq)?;
         match tokio::time::timeout(self.options.read_timeout, self.ground.durable.wait(seq)).await {
             Ok(reached) => Ok(reached?),
             Err(_) => Err(Busy::ReadTimeout.into()),
@@ -59,6 +65,7 @@ impl Inner {
         if wanted <= self.ground.stored.get() {
             return Ok(());
         }
+        self.handed_out(wanted)?;
         match tokio::time::timeout(self.options.read_timeout, self.ground.stored.wait(wanted)).await {
             Ok(reached) => Ok(reached?),
             Err(_) => Err(Busy::ReadTimeout.into()),
@@ -160,7 +167,10 @@ impl Inner {
         };
         let (records, as_of) = self.unstored_of(user_id, fresh).await?;
         let changed = self.changed_orders(&records).await?;
-        let snapshot = self.store.orders(filter, one_more(page)).await?;
+        // Rows that have changed since may fall out of the page, so that many more are asked for.
+        let more = page.limit.saturating_add(u32::try_from(changed.len()).unwrap_or(u32::MAX));
+        let wider = Page { limit: more, before: page.before };
+        let snapshot = self.store.orders(filter, one_more(wider)).await?;
         let stored = snapshot.value.into_iter().filter(|row| !changed.contains_key(&row.value.id));
         let mut rows: BTreeMap<u64, Order> = stored.map(|row| (row.cursor, row.value)).collect();
         for (cursor, order) in changed.into_values() {
@@ -231,7 +241,7 @@ impl Inner {
 
 /// One row more than wanted tells whether there is a next page.
 const fn one_more(page: Page) -> Page {
-    Page { limit: page.limit + 1, before: page.before }
+    Page { limit: page.limit.saturating_add(1), before: page.before }
 }
 
 fn cut<T>(rows: Vec<Row<T>>, page: Page) -> Listed<T> {

@@ -1,7 +1,9 @@
 //! The end of the line: set once, first reason wins, nothing is acknowledged afterwards. The process exits with code 4
 //! and recovers from disk at its next start.
 
-use std::sync::OnceLock;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -44,6 +46,13 @@ impl Halt {
         tracing::error!(%reason, "the engine halts; restart it to recover from disk");
         let _ = self.reason.set(reason);
         self.bell.send_replace(true);
+    }
+
+    /// Runs a part of the engine that must not die quietly: a panic in it halts.
+    pub async fn guard(self: Arc<Self>, part: &'static str, run: impl Future<Output = ()>) {
+        if AssertUnwindSafe(run).catch_unwind().await.is_err() {
+            self.halt(HaltReason::Panic(part.into()));
+        }
     }
 
     /// `None` while the engine runs.

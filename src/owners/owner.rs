@@ -75,6 +75,10 @@ impl<K: Kind> Owner<K> {
     /// Runs one turn. A panic in it leaves the entity in an unknown state, so the engine halts.
     pub(super) fn turn(&mut self, run: impl FnOnce(&mut Self)) {
         self.slot.mailbox.fetch_sub(1, Ordering::Relaxed);
+        // After a halt an entity may be half changed, and nothing it says could be made durable.
+        if self.ground.halt.is_halted() {
+            return;
+        }
         if catch_unwind(AssertUnwindSafe(|| run(self))).is_err() {
             self.ground.halt.halt(HaltReason::Panic(format!("the owner of {} {}", K::NAME, self.slot.id)));
             self.ground.journal.abandon();

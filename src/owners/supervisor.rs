@@ -63,7 +63,8 @@ impl<K: Kind> Supervisor<K> {
         let registry = DashMap::new();
         let residents = AtomicUsize::new(0);
         let supervisor = Arc::new(Self { registry, ground, homes, requests, residents_max, residents });
-        runtime.spawn(loader::run(Arc::downgrade(&supervisor), store, queue));
+        let loading = loader::run(Arc::downgrade(&supervisor), store, queue);
+        runtime.spawn(supervisor.ground.halt.clone().guard("a loader", loading));
         supervisor
     }
 
