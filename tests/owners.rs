@@ -4,6 +4,8 @@
 mod engine;
 #[path = "owners/holds.rs"]
 mod holds;
+#[path = "owners/reading.rs"]
+mod reading;
 #[path = "write_behind/simulated_store.rs"]
 #[expect(dead_code, reason = "the write-behind's tests use more of it")]
 mod simulated_store;

@@ -149,7 +149,9 @@ impl<K: Kind> Owner<K> {
             }
             Verdict::Refused(rejection) if self.has_reached(seen) => {
                 let refused = self.refusal(rejection);
-                let Commit { cause, reply, .. } = *commit;
+                let Commit { cause, reply, parties, .. } = *commit;
+                // Before anybody is told: who hears of a refusal finds nothing held by it any more.
+                drop(parties);
                 drop(reply.send(Err(NotCommitted::Refused(refused, cause))));
                 Tried::Done
             }
