@@ -86,7 +86,8 @@ impl Inner {
         Fut: Future<Output = Result<Committed, Stop>> + Send + 'static,
     {
         let engine = self.clone();
-        self.detach(async move {
+        // On the heap at once: a future of this size is not to be moved about.
+        let run = Box::pin(async move {
             // Kept until the answer is there: a shutdown waits for refusals that are still to be written down, too.
             let _permit = engine.enter(call.durability)?;
             let key = match (&call.key, call.caller) {
@@ -110,8 +111,8 @@ impl Inner {
                 Err(Stop::Failed(error)) => Err(error),
                 Err(Stop::Refused(refused, key)) => Err(engine.refuse(operation, refused, key).await),
             }
-        })
-        .await
+        });
+        self.detach(run).await
     }
 
     /// Runs a future in a task of its own, next to the owners: a caller that goes away leaves nothing half done.

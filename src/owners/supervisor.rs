@@ -12,8 +12,9 @@ use crate::journal::Cell;
 use actix::{Actor, AsyncContext, Context};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
+use foldhash::quality::RandomState;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
@@ -40,7 +41,7 @@ pub(super) enum Entry<K: Kind> {
 
 /// See the module.
 pub struct Supervisor<K: Kind> {
-    pub(super) registry: DashMap<K::Id, Entry<K>>,
+    pub(super) registry: DashMap<K::Id, Entry<K>, RandomState>,
     pub(super) ground: Arc<Ground>,
     homes: Arc<Homes>,
     requests: mpsc::UnboundedSender<Request<K>>,
@@ -49,6 +50,8 @@ pub struct Supervisor<K: Kind> {
     residents: AtomicUsize,
     /// Callers that wait for a load.
     waiting: AtomicUsize,
+    /// The clock as of the last sweep: reading the real one at every pin would cost more than it tells.
+    coarse_seconds: AtomicU32,
 }
 
 impl<K: Kind> Supervisor<K> {
@@ -60,10 +63,20 @@ impl<K: Kind> Supervisor<K> {
         residents_max: usize,
     ) -> Arc<Self> {
         let (requests, queue) = mpsc::unbounded_channel();
-        let registry = DashMap::new();
+        let registry = DashMap::with_hasher(RandomState::default());
+        let coarse_seconds = AtomicU32::new(0);
         let (residents, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let supervisor =
-            Arc::new(Self { registry, ground, homes, requests, residents_max, residents, waiting });
+        let supervisor = Arc::new(Self {
+            registry,
+            ground,
+            homes,
+            requests,
+            residents_max,
+            residents,
+            waiting,
+            coarse_seconds,
+        });
+        supervisor.tick();
         let loading = loader::run(Arc::downgrade(&supervisor), queue);
         runtime.spawn(supervisor.ground.halt.clone().guard("a loader", loading));
         supervisor
@@ -102,16 +115,19 @@ impl<K: Kind> Supervisor<K> {
     pub fn resident(&self, id: K::Id) -> Option<Pin<K>> {
         match self.registry.get(&id)?.value() {
             Entry::Resident(slot) => {
-                slot.used.store(self.now_seconds(), Ordering::Relaxed);
+                slot.used.store(self.coarse_seconds.load(Ordering::Relaxed), Ordering::Relaxed);
                 Some(Pin::new(slot))
             }
             Entry::Loading(_) => None,
         }
     }
 
-    pub(super) fn now_seconds(&self) -> u32 {
+    /// Brings the coarse clock up to date; says what it shows.
+    pub(super) fn tick(&self) -> u32 {
         // Wraps after 136 years; only differences count.
-        (self.ground.clock.now().seconds() & i64::from(u32::MAX)) as u32
+        let now = (self.ground.clock.now().seconds() & i64::from(u32::MAX)) as u32;
+        self.coarse_seconds.store(now, Ordering::Relaxed);
+        now
     }
 
     /// Starts the owner of an entity that is about to be created, without a load, and pins it.
@@ -149,7 +165,7 @@ impl<K: Kind> Supervisor<K> {
         let ground = self.ground.clone();
         Owner::create(|context: &mut Context<Owner<K>>| {
             let slot = Arc::new(Slot::new(loaded.id, context.address(), cell));
-            slot.used.store(self.now_seconds(), Ordering::Relaxed);
+            slot.used.store(self.coarse_seconds.load(Ordering::Relaxed), Ordering::Relaxed);
             made = Some(slot.clone());
             Owner::new(slot, ground, loaded.entity, loaded.desk, loaded_at)
         });
