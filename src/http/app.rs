@@ -1,6 +1,7 @@
 //! The application: its routes, once for serving and once for the OpenAPI document, and what each worker keeps.
 
 use super::body::Limits;
+use super::drain::Drain;
 use super::observe::{Edge, Observe};
 use super::problem::{Problem, ProblemDocument};
 use super::routes::Routes;
@@ -35,6 +36,7 @@ pub struct Shared {
     pub by_account: Throttle,
     pub by_address: Throttle,
     pub routes: Arc<Routes>,
+    pub drain: Arc<Drain>,
     /// The OpenAPI document, written once.
     pub document: String,
 }
@@ -47,6 +49,7 @@ impl Shared {
             by_account: Throttle::new(options.login_attempts_per_minute),
             by_address: Throttle::new(options.login_attempts_per_minute_per_address),
             routes: Arc::new(Routes::of(&document)),
+            drain: Arc::default(),
             document: document.to_json().unwrap_or_default(),
             engine,
             options,
@@ -100,7 +103,8 @@ pub struct Web(Rc<Worker>);
 
 impl Web {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let edge = Rc::new(Edge::new(shared.routes.clone(), shared.options.slow_request));
+        let edge =
+            Rc::new(Edge::new(shared.routes.clone(), shared.options.slow_request, shared.drain.clone()));
         Self(Rc::new(Worker { shared, cache: RefCell::new(TokenCache::new()), edge }))
     }
 
