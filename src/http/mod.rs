@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod drain;
 mod extract;
+mod head;
 mod headers;
 mod items;
 mod lines;

@@ -3,6 +3,7 @@
 
 use super::connection::Connection;
 use super::drain::Drain;
+use super::head;
 use super::headers::REQUEST_ID;
 use super::meters::Meters;
 use super::problem::Problem;
@@ -88,7 +89,7 @@ where
         let started = Instant::now();
         let edge = self.edge.clone();
         let request_id = request_id(request.headers());
-        let route = edge.routes.find(request.path());
+        let route = edge.routes.find(request.match_info().as_str());
         let method = request.method().clone();
         let connection = request.conn_data::<Connection>().cloned().unwrap_or_default();
         let handled = if let Some(problem) = edge.refuse(&connection, route) {
@@ -96,6 +97,7 @@ where
             Either::Left(ready(Ok(request.error_response(problem))))
         } else {
             connection.take_up(&mut request);
+            head::as_get(&mut request);
             Either::Right(self.inner.call(request))
         };
         let handled = AssertUnwindSafe(handled).catch_unwind();
@@ -109,7 +111,8 @@ where
             };
             let answered = match handled {
                 Ok(Ok(response)) => {
-                    Ok(complete(response, &request_id, &connection))
+                    let response = complete(response, &request_id, &connection);
+                    Ok(if method == Method::HEAD { head::without_body(response) } else { response })
                 }
                 Ok(Err(error)) => {
                     let problem = Problem::of_status(error.as_response_error().status_code());

@@ -78,7 +78,7 @@ async fn every_failure_is_a_problem() {
     assert_problem(test::TestRequest::get().uri("/nothing"), 404, "not_found").await;
     let headers =
         assert_problem(test::TestRequest::put().uri("/api/v1/items/7"), 405, "method_not_allowed").await;
-    assert_eq!(text(&headers, &header::ALLOW), "GET, PATCH, DELETE");
+    assert_eq!(text(&headers, &header::ALLOW), "GET, HEAD, PATCH, DELETE");
     assert_problem(post("{"), 400, "malformed_json").await;
     assert_problem(post(""), 400, "malformed_json").await;
     assert_problem(post(r#"{"amount":0}"#), 422, "validation_failed").await;
