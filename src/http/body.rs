@@ -3,6 +3,7 @@
 
 use super::HttpOptions;
 use super::drain::Drain;
+use super::extract::only;
 use super::observe::Edge;
 use super::problem::{FieldErrors, Problem};
 use super::validate::Checks;
@@ -88,12 +89,12 @@ enum Media {
 }
 
 fn media_type(headers: &HeaderMap) -> Result<Media, Problem> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+    if let Some(encoding) = only(headers, &header::CONTENT_ENCODING)?
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
         return Err(Problem::unsupported_media_type("send the body without content-encoding"));
     }
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Media::Absent) };
+    let Some(value) = only(headers, &header::CONTENT_TYPE)? else { return Ok(Media::Absent) };
     // What nearly everybody sends.
     if value.as_bytes() == b"application/json" {
         return Ok(Media::Json);

@@ -276,6 +276,48 @@ fn bytes_that_are_not_http_are_refused_and_the_server_goes_on() {
 }
 
 #[test]
+fn a_request_says_once_for_which_host_it_is_unless_it_is_of_version_1_0() {
+    let shop = Shop::open();
+    for (head, status) in [
+        ("GET /api/v1/items HTTP/1.1\r\n\r\n", 400),
+        ("GET /api/v1/items HTTP/1.1\r\nHost: shop\r\nHost: else\r\n\r\n", 400),
+        ("GET /api/v1/items HTTP/1.0\r\n\r\n", 200),
+        ("GET http://shop/api/v1/items HTTP/1.1\r\nHost: shop\r\n\r\n", 200),
+    ] {
+        let mut connection = shop.server.connect();
+        say(&mut connection, head);
+        assert_eq!(connection.read_reply(false).expect("an answer").status, status, "{head:?}");
+        if status == 400 || head.contains("HTTP/1.0") {
+            connection.wait_for_close().expect("the server closes");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_says_one_thing_is_refused_when_it_is_said_twice() {
+    let shop = Shop::open();
+    let twice = |header: &str| with(&format!("{header}\r\n{header}"), &shop.purchase());
+    for header in ["Purser-Durability: journal", "If-Match: \"1\"", "Content-Encoding: identity"] {
+        let mut connection = shop.server.connect();
+        say(&mut connection, &twice(header));
+        expect_problem(&connection.read_reply(false).expect("an answer"), 400, "bad_request");
+    }
+    for header in [&format!("Authorization: Bearer {}", shop.token), "Content-Type: application/json"] {
+        let mut connection = shop.server.connect();
+        say(&mut connection, &with(header, &shop.purchase()));
+        expect_problem(&connection.read_reply(false).expect("an answer"), 400, "bad_request");
+    }
+    let mut connection = shop.server.connect();
+    say(&mut connection, &twice("Idempotency-Key: a"));
+    expect_problem(&connection.read_reply(false).expect("an answer"), 400, "idempotency_key_invalid");
+    let mut connection = shop.server.connect();
+    let read = format!("GET /api/v1/items/{} HTTP/1.1\r\nHost: shop\r\n", shop.item.id);
+    say(&mut connection, &(read + "Purser-Min-Seq: 1\r\nPurser-Min-Seq: 2\r\n\r\n"));
+    expect_problem(&connection.read_reply(false).expect("an answer"), 400, "bad_request");
+    shop.expect_sold(0);
+}
+
+#[test]
 fn a_request_with_two_lengths_is_not_smuggled_through() {
     let shop = Shop::open();
     let lengths = "Content-Length: 14\r\nContent-Length: 15";
