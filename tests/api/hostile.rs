@@ -276,6 +276,21 @@ fn bytes_that_are_not_http_are_refused_and_the_server_goes_on() {
 }
 
 #[test]
+fn what_is_not_http_is_the_clients_mistake_and_none_of_the_servers() {
+    let mut server = Server::start();
+    let long = format!("GET / HTTP/1.1\r\nHost: shop\r\nX-Long: {}\r\n\r\n", "x".repeat(140_000));
+    for garbage in ["GET\r\n\r\n", "\0\x01\x02\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", &long] {
+        let mut connection = server.connect();
+        // The server may close before it has read everything.
+        let _ = connection.write(garbage.as_bytes());
+        let _ = connection.wait_for_close();
+    }
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.stderr.contains("ERROR") && !ended.stderr.contains("WARN"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_request_says_once_for_which_host_it_is_unless_it_is_of_version_1_0() {
     let shop = Shop::open();
     for (head, status) in [
