@@ -8,7 +8,9 @@ use super::routes::Routes;
 use super::throttle::Throttle;
 use super::token_cache::TokenCache;
 use super::tokens::{Access, Tokens};
-use super::{HttpOptions, auth, balances, items, operations, orders, purchases, returns, stock, users};
+use super::{
+    HttpOptions, auth, balances, explanations, items, operations, orders, purchases, returns, stock, users,
+};
 use crate::domain::Timestamp;
 use crate::engine::Engine;
 use actix_web::body::BoxBody;
@@ -182,6 +184,7 @@ pub fn build(
         .into_utoipa_app()
         .service(scope("/api/v1").configure(api))
         .configure(operations::routes)
+        .configure(explanations::routes)
         .into_app()
         .service(operations::swagger_ui())
         .default_service(web::to(elsewhere))
@@ -204,6 +207,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         .openapi(Base::openapi())
         .service(scope("/api/v1").configure(api))
         .configure(operations::routes)
+        .configure(explanations::routes)
         .split_for_parts();
     promise_problems(&mut document);
     document

@@ -7,6 +7,7 @@ mod balances;
 mod body;
 mod connection;
 mod drain;
+mod explanations;
 mod extract;
 mod head;
 mod headers;

@@ -217,7 +217,7 @@ impl Problem {
 }
 
 /// `insufficient_stock` → `Insufficient stock`.
-fn title(code: &str) -> String {
+pub fn title(code: &str) -> String {
     let mut title = code.replace('_', " ");
     if let Some(first) = title.get_mut(..1) {
         first.make_ascii_uppercase();
