@@ -12,7 +12,7 @@ pub struct Routes {
 
 struct Template {
     text: String,
-    /// `None` stands for anything.
+    /// `None` stands for anything but nothing.
     segments: Vec<Option<String>>,
     methods: Vec<Method>,
 }
@@ -32,12 +32,16 @@ impl Routes {
             routes.add(path, methods.map(|(method, _)| method).collect());
         }
         // Served by the bundled Swagger UI and so not in its document.
-        routes.add("/docs", vec![Method::GET]);
-        routes.add("/docs/{file}", vec![Method::GET]);
+        for path in ["/docs", "/docs/", "/docs/{file}"] {
+            routes.add(path, vec![Method::GET]);
+        }
         routes
     }
 
-    fn add(&mut self, text: &str, methods: Vec<Method>) {
+    fn add(&mut self, text: &str, mut methods: Vec<Method>) {
+        if let Some(get) = methods.iter().position(|method| *method == Method::GET) {
+            methods.insert(get + 1, Method::HEAD);
+        }
         let segments: Vec<_> =
             text.split('/').map(|part| (!part.starts_with('{')).then(|| part.to_owned())).collect();
         if self.by_length.len() <= segments.len() {
@@ -49,18 +53,17 @@ impl Routes {
         self.templates.push(Template { text: text.to_owned(), segments, methods });
     }
 
-    /// The number of the template that a path follows; literal segments win over ids.
+    /// The number of the template that a path follows, unescaped as the router has it; literal segments win over ids.
     pub fn find(&self, path: &str) -> Option<usize> {
         let candidates = self.by_length.get(path.split('/').count())?;
-        let follows = |index: &&usize| {
-            self.templates.get(**index).is_some_and(|template| {
-                template
-                    .segments
-                    .iter()
-                    .zip(path.split('/'))
-                    .all(|(wanted, part)| wanted.as_ref().is_none_or(|wanted| wanted == part))
-            })
-        };
+        let follows =
+            |index: &&usize| {
+                self.templates.get(**index).is_some_and(|template| {
+                    template.segments.iter().zip(path.split('/')).all(|(wanted, part)| {
+                        wanted.as_ref().map_or(!part.is_empty(), |wanted| wanted == part)
+                    })
+                })
+            };
         let literal = |index: &&usize| {
             self.templates.get(**index).map(|template| template.segments.iter().flatten().count())
         };
@@ -91,7 +94,8 @@ mod tests {
     fn an_address_is_told_from_its_methods() {
         let routes = Routes::of(&crate::http::app::document());
         assert_eq!(routes.allowed("/api/v1/items/7/purchase").as_deref(), Some("POST"));
-        assert_eq!(routes.allowed("/api/v1/items/7").as_deref(), Some("GET, PATCH, DELETE"));
+        assert_eq!(routes.allowed("/api/v1/items/7").as_deref(), Some("GET, HEAD, PATCH, DELETE"));
+        assert_eq!(routes.allowed("/api/v1/items/"), None);
         assert_eq!(routes.allowed("/api/v1/nothing"), None);
         assert_eq!(routes.name(routes.find("/api/v1/orders/x/cancel")), "/api/v1/orders/{id}/cancel");
         assert_eq!(routes.name(None), "unmatched");
