@@ -1,6 +1,8 @@
 //! The binary against its real environment, in a process of its own: layers, origins, and exit code 2 with one clear
 //! line for whatever cannot be used.
 
+use purser::config::Config;
+use purser::engine::EngineOptions;
 use std::io::Write;
 use std::process::{Command, Output};
 
@@ -50,6 +52,30 @@ fn config_print_as_text_is_toml() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let table: toml::Table = text.parse().expect("TOML");
     assert_eq!(table["server"]["listen"].as_str(), Some("127.0.0.1:8080"));
+}
+
+#[test]
+fn an_embedded_engine_is_started_with_the_defaults_of_the_file() {
+    let (file, options) = (Config::defaults(), EngineOptions::embedded("unused"));
+    let seconds = |seconds: u64| i64::try_from(seconds).expect("a number of seconds");
+    assert_eq!(options.journal.segment_bytes, file.journal.segment_bytes);
+    assert_eq!(options.journal.keep_segments, file.journal.keep_segments);
+    assert_eq!(options.batch_records_max, file.write_behind.batch_records_max);
+    assert_eq!(options.backlog_records_max, file.write_behind.backlog_records_max);
+    assert_eq!(options.backlog_bytes_max, file.write_behind.backlog_bytes_max);
+    assert_eq!(options.shutdown_flush.as_secs(), file.write_behind.shutdown_flush_seconds);
+    assert_eq!(options.residents_max, file.owners.residents_max);
+    assert_eq!(u64::from(options.idle_seconds), file.owners.idle_seconds);
+    assert_eq!(u64::from(options.sweep_seconds), file.owners.sweep_seconds);
+    assert_eq!(options.operations_max, file.admission.operations_max);
+    assert_eq!(options.operations_per_owner_max as usize, file.admission.operations_per_owner_max);
+    assert_eq!(options.read_timeout.as_millis(), u128::from(file.admission.read_timeout_ms));
+    assert_eq!(options.key_retention_seconds, seconds(file.idempotency.retention_hours * 3_600));
+    assert_eq!(options.keys_per_caller_max, file.idempotency.keys_per_caller_max);
+    assert_eq!(options.access_token_seconds, seconds(file.auth.access_token_seconds));
+    assert_eq!(options.session_seconds, seconds(file.auth.refresh_token_days * 86_400));
+    assert_eq!(options.password_concurrency, file.auth.password_hash_concurrency);
+    assert_eq!(options.password_queue, file.auth.password_hash_queue);
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod decoding;
 mod failing;
 #[path = "journal/golden.rs"]
 mod golden;
+#[path = "journal/golden_files.rs"]
+mod golden_files;
 #[path = "journal/golden_records.rs"]
 mod golden_records;
 #[path = "journal/power.rs"]

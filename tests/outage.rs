@@ -19,7 +19,6 @@ mod starting;
 #[path = "outage/the_disk.rs"]
 mod the_disk;
 
-use serde_json::Value;
 use support::eventually;
 use support::postgres::PrivatePostgres;
 use support::server::{Server, Setup};
@@ -33,21 +32,7 @@ fn with_postgres(setup: Setup) -> (Server, PrivatePostgres, String) {
     (server, cluster, database)
 }
 
-/// What the server says of itself.
-fn health(server: &Server) -> Value {
-    server.guest().call_at("GET", "/health/ready".into()).send().json()
-}
-
-fn backlog(server: &Server) -> u64 {
-    health(server)["backlog"]["records"].as_u64().expect("a backlog in records")
-}
-
 /// Waits until the server has noticed that the store is away; something must be on its way there.
 fn notices_the_outage(server: &Server) {
-    eventually("the outage is noticed", || (health(server)["store"]["reachable"] == false).then_some(()));
-}
-
-/// Waits until the store has everything.
-fn drains(server: &Server) {
-    eventually("the backlog drains by itself", || (backlog(server) == 0).then_some(()));
+    eventually("the outage is noticed", || (server.health()["store"]["reachable"] == false).then_some(()));
 }

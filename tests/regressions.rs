@@ -1,6 +1,9 @@
-//! One named test for each hole of the systems that this one replaces.
+//! One named test for each hole of the systems that this one replaces, and for those that this one had.
 
 mod support;
+
+#[path = "regressions/reading.rs"]
+mod reading;
 
 use serde_json::json;
 use support::api::{Item, order_id, order_of};

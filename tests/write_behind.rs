@@ -2,6 +2,8 @@
 
 #[path = "write_behind/answers.rs"]
 mod answers;
+#[path = "write_behind/panicking.rs"]
+mod panicking;
 #[path = "write_behind/rewinding.rs"]
 mod rewinding;
 #[path = "write_behind/rows.rs"]

@@ -59,7 +59,7 @@ impl EngineOptions {
             sweep_seconds: 10,
             batch_records_max: 10_000,
             backlog_records_max: 2_000_000,
-            backlog_bytes_max: 2 << 30,
+            backlog_bytes_max: 512 << 20,
             read_timeout: Duration::from_secs(5),
             shutdown_flush: Duration::from_mins(1),
             key_retention_seconds: 24 * 3_600,

@@ -7,7 +7,7 @@ use crate::support::expect::expect_problem;
 use crate::support::postgres::PrivatePostgres;
 use crate::support::server::Setup;
 use crate::support::setting;
-use crate::{backlog, check, drains, notices_the_outage, with_postgres};
+use crate::{check, notices_the_outage, with_postgres};
 
 /// Buyers who trade at the same time.
 const WORKERS: usize = 4;
@@ -30,7 +30,7 @@ fn every_acknowledged_operation_survives_postgres_killed_and_restarted_under_loa
             cluster.start();
             day.more(40);
         });
-        drains(&server);
+        server.drains();
         shop.ask_again();
         check::everything_once(&server, &shop);
     }
@@ -63,7 +63,7 @@ fn without_postgres_the_server_sells_from_memory_and_refuses_only_what_it_would_
     let (server, mut cluster, _) = with_postgres(Setup::new());
     let (admin, ann, bob) = (server.admin(), server.buyer(1_000), server.buyer(0));
     let item = admin.item("Lamp", 10, 50);
-    drains(&server);
+    server.drains();
     cluster.kill9();
     for sold in 1..=20 {
         let bought = ann.buy(item, 1).expect(201);
@@ -75,7 +75,7 @@ fn without_postgres_the_server_sells_from_memory_and_refuses_only_what_it_would_
     let id = crate::support::api::order_id(&ann.order(&[(item, 2)]).expect(201));
     ann.transfer(bob.id, 80).expect(201);
     notices_the_outage(&server);
-    assert_eq!(backlog(&server), 22);
+    assert_eq!(server.backlog(), 22);
     // What is in memory can be read and changed, the orders that are not stored yet included.
     assert_eq!((ann.balance(), bob.balance(), server.stock(item)), (700, 80, 28));
     assert_eq!(ann.read_order(&id)["status"], "processed");
@@ -92,7 +92,7 @@ fn without_postgres_the_server_sells_from_memory_and_refuses_only_what_it_would_
     expect_problem(&ann.transfer(900_000, 1), 503, "store_unavailable");
     assert_eq!(ann.balance(), 700, "a refused operation moved money");
     cluster.start();
-    drains(&server);
+    server.drains();
     eventually("lists are served again", || (server.guest().get("/items").status == 200).then_some(()));
     assert_eq!(ann.list("/orders").len(), 21);
     expect_problem(&ann.transfer(900_000, 1), 404, "not_found");
@@ -120,7 +120,7 @@ fn durability_in_the_store_is_told_when_it_is_reached_and_refused_while_the_stor
     expect_problem(&buy("store"), 503, "store_unavailable");
     assert_eq!((server.stock(item), buyer.balance()), (48, 980), "what was refused was done");
     cluster.start();
-    drains(&server);
+    server.drains();
     let stored = buy("store");
     stored.expect(201);
     assert_eq!(stored.header("Purser-Durability"), Some("store"));
@@ -133,7 +133,7 @@ fn a_store_that_is_lost_after_admission_ends_in_the_normal_reply() {
         with_postgres(Setup::new().env("PURSER__ADMISSION__READ_TIMEOUT_MS", "500"));
     let (admin, buyer) = (server.admin(), server.buyer(1_000));
     let item = admin.item("Lamp", 10, 50);
-    drains(&server);
+    server.drains();
     // Nothing was on its way there, so the server cannot know yet.
     cluster.kill9();
     let path = format!("/items/{}/purchase", item.id);
@@ -158,7 +158,7 @@ fn sessions_that_postgres_ends_under_load_lose_and_double_nothing() {
         ended
     });
     assert!(ended > 0, "no session was ever found");
-    drains(&server);
+    server.drains();
     shop.ask_again();
     check::everything_once(&server, &shop);
 }

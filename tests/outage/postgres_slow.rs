@@ -5,7 +5,7 @@ use crate::sql::Sql;
 use crate::support::eventually;
 use crate::support::expect::expect_problem;
 use crate::support::server::Setup;
-use crate::{backlog, check, drains, with_postgres};
+use crate::{check, with_postgres};
 
 #[test]
 fn tables_locked_in_postgres_stop_no_sale() {
@@ -20,7 +20,7 @@ fn tables_locked_in_postgres_stop_no_sale() {
         sql.run("COMMIT");
         day.more(20);
     });
-    drains(&server);
+    server.drains();
     shop.ask_again();
     check::everything_once(&server, &shop);
 }
@@ -32,7 +32,7 @@ fn a_backlog_at_its_cap_refuses_every_write_and_takes_them_again_when_it_has_dra
         let (server, mut cluster, _) = with_postgres(setup);
         let (admin, buyer) = (server.admin(), server.buyer(1_000_000));
         let item = admin.item("Lamp", 1, 1_000_000);
-        drains(&server);
+        server.drains();
         cluster.stop(false);
         // Many lines make a large record.
         let order: Vec<_> = (0..500).map(|_| (item, 1)).collect();
@@ -47,10 +47,10 @@ fn a_backlog_at_its_cap_refuses_every_write_and_takes_them_again_when_it_has_dra
         });
         expect_problem(&refused, 503, "backlog_full");
         expect_problem(&admin.credit(buyer.id, 1), 503, "backlog_full");
-        assert_eq!(backlog(&server), taken);
+        assert_eq!(server.backlog(), taken);
         assert_eq!((server.stock(item), buyer.balance()), (1_000_000 - 500 * taken, 1_000_000 - 500 * taken));
         cluster.start();
-        drains(&server);
+        server.drains();
         buyer.order(&order).expect(201);
         server.expect_clean_audit();
     }

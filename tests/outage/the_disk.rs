@@ -1,11 +1,14 @@
 //! The journal's disk: full, and failing.
 
+use crate::check;
 use crate::load::Shop;
+use crate::support::api::Item;
 use crate::support::eventually;
 use crate::support::expect::expect_problem;
+use crate::support::http::Reply;
 use crate::support::server::Setup;
 use crate::support::store::stores;
-use crate::{check, drains};
+use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -51,6 +54,19 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Sends until there is no room for another record; how often there was. The room that is left has an end.
+fn use_up(send: impl Fn() -> Reply) -> u64 {
+    let mut taken = 0;
+    loop {
+        let reply = send();
+        if reply.status != 200 {
+            expect_problem(&reply, 503, "storage_full");
+            return taken;
+        }
+        taken += 1;
+    }
+}
+
 #[test]
 fn a_full_disk_is_told_before_anything_is_decided_and_is_over_when_there_is_space_again() {
     for store in stores() {
@@ -61,22 +77,13 @@ fn a_full_disk_is_told_before_anything_is_decided_and_is_over_when_there_is_spac
         let mut server = setup.data_dir(&disk.path().join("data")).start();
         let (admin, buyer) = (server.admin(), server.buyer(1_000));
         let item = admin.item("Lamp", 1, 5);
-        drains(&server);
+        server.drains();
         let filler = disk.fill();
         // A long text makes a large record.
         let path = format!("/users/{}/balance/increment", buyer.id);
-        let body = serde_json::json!({"amount": 1, "description": "\u{1f4a1}".repeat(2_000)});
+        let body = json!({"amount": 1, "description": "\u{1f4a1}".repeat(2_000)});
         let credit = || admin.post(&path, body.clone());
-        let mut taken = 0;
-        let refused = eventually("the prepared segments are used up", || {
-            let reply = credit();
-            if reply.status != 200 {
-                return Some(reply);
-            }
-            taken += 1;
-            None
-        });
-        expect_problem(&refused, 503, "storage_full");
+        let taken = use_up(credit);
         assert_eq!(buyer.balance(), 1_000 + taken, "what was refused was done");
         fs::remove_file(filler).expect("the filler goes");
         eventually("there is space again", || (credit().status == 200).then_some(()));
@@ -88,6 +95,45 @@ fn a_full_disk_is_told_before_anything_is_decided_and_is_over_when_there_is_spac
         assert_eq!((server.stock(item), buyer.balance()), (4, 1_000 + taken));
         server.expect_clean_audit();
     }
+}
+
+#[test]
+fn names_that_were_wanted_while_the_disk_was_full_can_be_taken_when_it_is_not() {
+    let disk = SmallDisk::mount(96);
+    let setup = Setup::new().env("PURSER__JOURNAL__KEEP_SEGMENTS", "100");
+    let server = setup.data_dir(&disk.path().join("data")).start();
+    let (admin, buyer) = (server.admin(), server.buyer(0));
+    let (lamp, chair) = (admin.item("Lamp", 1, 5), admin.item("Chair", 1, 5));
+    server.drains();
+    let filler = disk.fill();
+    let path = format!("/users/{}/balance/increment", buyer.id);
+    // Large ones first, and small ones until there is no room for them either.
+    for text in [&"\u{1f4a1}".repeat(2_000), ""] {
+        let body = json!({"amount": 1, "description": text});
+        use_up(|| admin.post(&path, body.clone()));
+    }
+    let new = |sku: &str| admin.post("/items", json!({"name": "New", "sku": sku, "price": 1, "stock": 1}));
+    let rename = |item: Item, sku: &str| admin.patch(&format!("/items/{}", item.id), json!({"sku": sku}));
+    let register = || server.register("ann@example.org", "long enough");
+    // Twice, because the second would wait for a name that the first one kept.
+    for _ in 0..2 {
+        for reply in [register(), new("for a new item"), rename(lamp, "for the lamp"), new("for the lamp")] {
+            expect_problem(&reply, 503, "storage_full");
+        }
+    }
+    fs::remove_file(filler).expect("the filler goes");
+    eventually("there is space again", || (admin.credit(buyer.id, 1).status == 200).then_some(()));
+    register().expect(201);
+    rename(chair, "for the lamp").expect(200);
+    new("for a new item").expect(201);
+    for (refused, code) in [
+        (register(), "email_taken"),
+        (rename(lamp, "for the lamp"), "sku_taken"),
+        (rename(lamp, "for a new item"), "sku_taken"),
+    ] {
+        expect_problem(&refused, 409, code);
+    }
+    server.expect_clean_audit();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use purser::domain::text::Name;
 use purser::domain::{Money, Operation, ProductId, Rejection, Seq, Timestamp};
 use purser::journal::disk::Disk;
 use purser::journal::simulated::SimulatedDisk;
-use purser::journal::{Halt, Journal, JournalOptions, Position, reader};
+use purser::journal::{Halt, HaltReason, Journal, JournalOptions, Position, reader};
 use purser::owners::ground::Limits;
 use purser::owners::homes::Homes;
 use purser::owners::index::{Revocations, UnstoredObjects};
@@ -293,4 +293,27 @@ async fn no_more_owners_than_allowed_are_resident() {
     pins.truncate(2);
     assert_eq!(sweep(&shop.products, 1_000), 1, "the excess goes although it is not idle");
     assert!(shop.products.pin(ProductId::new(10)).await.is_ok());
+}
+
+#[tokio::test]
+async fn after_a_halt_nothing_is_granted_committed_or_shown() {
+    let shop = Shop::new(100);
+    let item = shop.item().await;
+    let (hold, _) = granted(ask(&item, 4)).await;
+    // Both wait for the open hold.
+    let (waiting, change) = (ask(&item, 3), shop.reprice(&item, 25).await);
+    assert_eq!(held(&item).await, 4);
+    shop.ground.halt.halt(HaltReason::Panic("a test".into()));
+    drop(hold);
+    let (late, late_change) = (ask(&item, 1), shop.reprice(&item, 30).await);
+    let (reply, look) = oneshot::channel();
+    item.send(View { pin: item.clone(), look: Box::new(|_| _ = reply.send(())) });
+    assert!(look.await.is_err(), "shown");
+    assert!(late.await.is_err(), "granted");
+    assert!(late_change.await.is_err(), "committed");
+    assert_eq!((shop.ground.journal.appended(), item.cell.version()), (Seq::ZERO, 1));
+    // Those that waited wait for ever: nobody is told what was never made durable.
+    let (mut waiting, mut change) = (waiting, change);
+    assert!(is_waiting(&mut waiting));
+    assert!(matches!(change.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
 }

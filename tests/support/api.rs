@@ -108,6 +108,24 @@ impl Server {
         self.admin().get(&format!("/items/{}?include_deleted=true", item.id)).expect(200)
     }
 
+    /// What the server says of itself.
+    #[track_caller]
+    pub fn health(&self) -> Value {
+        self.guest().call_at("GET", "/health/ready".into()).send().json()
+    }
+
+    /// Records that the store does not have yet.
+    #[track_caller]
+    pub fn backlog(&self) -> u64 {
+        self.health()["backlog"]["records"].as_u64().expect("a backlog in records")
+    }
+
+    /// Waits until the store has everything.
+    #[track_caller]
+    pub fn drains(&self) {
+        super::eventually("the backlog drains by itself", || (self.backlog() == 0).then_some(()));
+    }
+
     /// Stock, money, orders and journal agree with the store.
     #[track_caller]
     pub fn expect_clean_audit(&self) {

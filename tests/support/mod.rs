@@ -6,6 +6,7 @@ pub mod expect;
 pub mod http;
 pub mod postgres;
 pub mod server;
+pub mod standstill;
 pub mod store;
 
 use std::fmt::Debug;

@@ -197,6 +197,11 @@ impl Server {
         self.setup.data_dir.as_deref().unwrap_or(self.dir.path())
     }
 
+    /// Where the store is; `None` for the embedded one.
+    pub fn database_url(&self) -> Option<&str> {
+        self.setup.store.url.as_deref()
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.target.get()
     }

@@ -1,0 +1,101 @@
+//! Starts behind a journal that the store lags behind, and what is loaded after them.
+
+use crate::house::{House, adjustment, in_time};
+use purser::clock::SystemClock;
+use purser::engine::boot::Progress;
+use purser::engine::{Busy, Call, Durability, Engine, EngineError, EngineOptions, Freshness, StartError};
+use purser::journal::disk::Directory;
+use purser::journal::{HaltReason, ReadError, reader, segment};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A copy of a running engine's store, as a backup would be.
+async fn back_up(from: &Path, to: &Path) {
+    let options = SqliteConnectOptions::new().filename(from.join("store.db"));
+    let mut sql = SqliteConnection::connect_with(&options).await.expect("the store");
+    let copy = to.join("store.db");
+    sqlx::query("VACUUM INTO ?")
+        .bind(copy.to_str().expect("a path"))
+        .execute(&mut sql)
+        .await
+        .expect("a copy");
+    sql.close().await.expect("closed");
+}
+
+fn copy_journal(from: &Path, to: &Path) {
+    std::fs::copy(from.join("secret"), to.join("secret")).expect("a copy");
+    std::fs::create_dir(to.join("journal")).expect("a directory");
+    for file in std::fs::read_dir(from.join("journal")).expect("a directory") {
+        let file = file.expect("a file");
+        std::fs::copy(file.path(), to.join("journal").join(file.file_name())).expect("a copy");
+    }
+}
+
+async fn start(options: EngineOptions, progress: Progress) -> Result<Engine, StartError> {
+    Engine::start_with(options, Arc::new(SystemClock), progress).await
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_while_the_store_catches_up_ends_the_start() {
+    let house = House::new(|options| {
+        options.journal.segment_bytes = 192 << 10;
+        options.journal.keep_segments = 100;
+        options.batch_records_max = 1;
+    })
+    .await;
+    let ann = house.buyer("ann", 1).await;
+    let stored = Call { durability: Durability::Store, ..Call::default() };
+    house.credit(ann, 1, stored).await.expect("stored");
+    let restored = tempfile::tempdir().expect("a directory");
+    back_up(house.directory(), restored.path()).await;
+    // Long texts fill segments soon.
+    let text = "\u{1f4a1}".repeat(2_000);
+    for _ in 0..60 {
+        house.engine.credit(Call::default(), adjustment(ann, 1, Some(&text))).await.expect("credited");
+    }
+    house.engine.shutdown().await;
+    copy_journal(house.directory(), restored.path());
+    let journal = restored.path().join("journal");
+    let survey = reader::survey(&Directory::open(&journal).expect("a directory")).expect("a sound journal");
+    assert!(survey.segments.len() > 1, "{survey:?}");
+    let (second, aside) = (journal.join(segment::file_name(2)), restored.path().join("aside"));
+    let options = EngineOptions { data_dir: restored.path().to_owned(), ..house.options().clone() };
+    // The journal was found sound, and the store has got its first record from it.
+    let lose_the_second = {
+        let (second, aside) = (second.clone(), aside.clone());
+        move |_, _| {
+            if second.exists() {
+                std::fs::rename(&second, &aside).expect("moved");
+            }
+        }
+    };
+    match start(options.clone(), Arc::new(lose_the_second)).await {
+        Err(StartError::Journal(ReadError::Io(_))) => {}
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it started without the records that it could not read"),
+    }
+    std::fs::rename(&aside, &second).expect("moved");
+    let engine = start(options, Arc::new(|_, _| {})).await.expect("the journal is whole again");
+    assert_eq!(engine.balance(ann, Freshness::default()).await.expect("it exists").value.amount, 62);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_panic_while_owners_are_loaded_halts_the_engine_and_is_its_reason() {
+    let house = House::new(|options| options.sweep_seconds = 3_600).await;
+    let ann = house.buyer("ann", 100).await;
+    let house = house.reopened().await;
+    house.clock.asked_since_the_start(4).await;
+    house.clock.break_for_the_store();
+    let engine = house.engine.clone();
+    let reading = tokio::spawn(async move { engine.balance(ann, Freshness::default()).await });
+    assert_eq!(in_time("a halt", house.engine.halted()).await, HaltReason::Panic("a loader".into()));
+    let health = house.engine.health();
+    assert_eq!((health.ready, health.state), (false, "halted"));
+    assert_eq!(health.reason, Some("a part of the engine panicked: a loader".into()));
+    let late = in_time("an answer", house.credit(ann, 1, Call::default())).await;
+    assert_eq!(late, Err(EngineError::NotExecuted(Busy::ShuttingDown)));
+    reading.abort();
+}
