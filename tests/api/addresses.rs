@@ -13,6 +13,8 @@ fn ask(server: &Server, method: &'static str, path: &str) -> Reply {
 fn head_is_answered_as_get_without_the_body() {
     let server = Server::start();
     let item = server.admin().item("Lamp", 10, 5).id;
+    // Visitors' lists may lag behind the journal, and both replies are to show the same.
+    server.drains();
     for path in [
         "/api/v1/items".to_owned(),
         format!("/api/v1/items/{item}"),

@@ -239,7 +239,9 @@ async fn a_store_that_hangs_keeps_only_so_many_waiting_and_none_whose_product_is
     assert_eq!(shop.products.pin(ProductId::new(10)).await.err(), Some(PinError::Overloaded));
     assert!(shop.products.pin(ITEM).await.is_ok());
     drop(resident);
-    asking.into_iter().for_each(|waiting| waiting.abort());
+    for waiting in asking {
+        waiting.abort();
+    }
 }
 
 #[tokio::test]
