@@ -9,7 +9,6 @@ use purser::domain::{Money, Outcome, ProductId, Quantity, UserId};
 use purser::engine::{
     AdjustRequest, Call, Engine, EngineOptions, NewItemRequest, NewUserRequest, PurchaseRequest,
 };
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +25,7 @@ fn main() -> anyhow::Result<()> {
     let products = numbers.next().map_or_else(|| vec![1, 10_000], |products| vec![products as usize]);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let arbiters = numbers.next().unwrap_or(1) as usize;
-    println!("{:.0} fdatasync/s", support::fdatasync_rate(Path::new("."))?);
+    println!("{:.0} fdatasync/s", support::fdatasync_rate(support::data_directory("probe")?.path())?);
     for products in products {
         runtime.block_on(run(products, arbiters, Duration::from_secs(seconds)))?;
     }
@@ -34,7 +33,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(products: usize, arbiters: usize, duration: Duration) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir_in(".")?;
+    let directory = support::data_directory("in-process")?;
     let mut options = EngineOptions::embedded(directory.path());
     options.arbiters = arbiters;
     options.backlog_records_max = u64::MAX;
