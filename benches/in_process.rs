@@ -5,7 +5,7 @@ mod support;
 
 use purser::domain::text::{Email, Name};
 use purser::domain::user::Role;
-use purser::domain::{Money, Outcome, ProductId, Quantity, UserId};
+use purser::domain::{Money, Outcome, ProductId, Quantity, Stock, UserId};
 use purser::engine::{
     AdjustRequest, Call, Engine, EngineOptions, NewItemRequest, NewUserRequest, PurchaseRequest,
 };
@@ -115,7 +115,7 @@ async fn item(engine: &Engine, number: usize) -> anyhow::Result<ProductId> {
         name: Name::parse(&format!("Item {number}")).map_err(anyhow::Error::msg)?,
         description: None,
         price: Money::new(1_999).expect("in range"),
-        stock: 1_000_000_000,
+        stock: Stock::new(1_000_000_000).expect("in range"),
     };
     match engine.create_item(Call::default(), request).await?.outcome {
         Outcome::Item(view) => Ok(view.product_id),

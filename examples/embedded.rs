@@ -3,7 +3,7 @@
 
 use purser::domain::text::{Email, Name};
 use purser::domain::user::Role;
-use purser::domain::{Money, Outcome, Quantity, Rejection};
+use purser::domain::{Money, Outcome, Quantity, Rejection, Stock};
 use purser::engine::{
     AdjustRequest, Call, Engine, EngineError, EngineOptions, Freshness, NewItemRequest, NewUserRequest,
     PurchaseRequest,
@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
         name: Name::parse("Lamp").map_err(anyhow::Error::msg)?,
         description: None,
         price: Money::new(1_999).unwrap_or_default(),
-        stock: 1,
+        stock: Stock::new(1).unwrap_or_default(),
     };
     let Outcome::Item(lamp) = engine.create_item(Call::default(), lamp).await?.outcome else {
         anyhow::bail!("creating an item answers with it")
@@ -40,10 +40,10 @@ async fn main() -> anyhow::Result<()> {
 
     let Some(quantity) = Quantity::new(1) else { anyhow::bail!("one is a quantity") };
     let purchase = PurchaseRequest { user_id: ann.id, product_id: lamp.product_id, quantity };
-    let reply = engine.purchase(Call::by(ann.id).keyed("first"), purchase).await?;
+    let reply = engine.purchase(Call::keyed(ann.id, "first"), purchase).await?;
     println!("sold at journal position {}: {:?}", reply.seq, reply.outcome);
 
-    let again = engine.purchase(Call::by(ann.id).keyed("first"), purchase).await?;
+    let again = engine.purchase(Call::keyed(ann.id, "first"), purchase).await?;
     println!("the same key again: replayed = {}", again.replayed);
 
     match engine.purchase(Call::by(ann.id), purchase).await {

@@ -24,7 +24,7 @@ pub mod user;
 
 pub use event::{EntryKind, Event, MovementKind, Posting};
 pub use ids::{FamilyId, OrderId, ProductId, ReturnId, Seq, TransferId, UserId};
-pub use money::{Delta, LIMIT, Money, Quantity};
+pub use money::{Delta, LIMIT, Money, Quantity, Stock, StockChange};
 pub use outcome::Outcome;
 pub use record::{KeyUse, Operation, Record, Refusal};
 pub use rejection::Rejection;

@@ -61,6 +61,36 @@ impl Quantity {
     }
 }
 
+/// Units of one product that are there, `0..=LIMIT`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Stock(i64);
+
+impl Stock {
+    /// `None` outside `0..=LIMIT`.
+    pub const fn new(units: i64) -> Option<Self> {
+        if units >= 0 && units <= LIMIT { Some(Self(units)) } else { None }
+    }
+    pub const fn units(self) -> i64 {
+        self.0
+    }
+}
+
+/// Units that come (positive) or go (negative), `-LIMIT..=LIMIT` without 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StockChange(i64);
+
+impl StockChange {
+    /// `None` for 0 and outside `-LIMIT..=LIMIT`.
+    pub const fn new(units: i64) -> Option<Self> {
+        if units != 0 && units >= -LIMIT && units <= LIMIT { Some(Self(units)) } else { None }
+    }
+    pub const fn units(self) -> Delta {
+        self.0
+    }
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(out)
@@ -70,6 +100,13 @@ impl fmt::Display for Quantity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stock_and_its_changes_stay_in_their_ranges() {
+        assert_eq!((Stock::new(-1), Stock::new(LIMIT + 1)), (None, None));
+        assert_eq!((StockChange::new(0), StockChange::new(i64::MIN)), (None, None));
+        assert_eq!(StockChange::new(-LIMIT).map(StockChange::units), Some(-LIMIT));
+    }
 
     #[test]
     fn money_never_leaves_its_range() {

@@ -1,31 +1,39 @@
 //! What callers hand in and get back.
 
+use super::lines::Lines;
 use crate::domain::product::Change;
 use crate::domain::session::SessionGrant;
 use crate::domain::text::{Email, Name, Sku, Text};
 use crate::domain::user::Role;
-use crate::domain::{FamilyId, Money, OrderId, Outcome, ProductId, Quantity, Seq, UserId};
+use crate::domain::{
+    FamilyId, Money, OrderId, Outcome, ProductId, Quantity, Seq, Stock, StockChange, UserId,
+};
 use serde::{Deserialize, Serialize};
 
-/// The circumstances of a mutating call.
+/// The circumstances of a mutating call. The default: the engine itself asks, without a key, durable in the journal.
 #[derive(Clone, Debug, Default)]
 pub struct Call {
     /// Who asks, for the audit trail and as the scope of `key`.
-    pub caller: Option<UserId>,
-    /// An idempotency key (needs a caller): the same key with the same request gets the first reply again.
-    pub key: Option<String>,
-    pub durability: Durability,
+    pub(super) caller: Option<UserId>,
+    /// Only with a caller.
+    pub(super) key: Option<String>,
+    pub(super) durability: Durability,
 }
 
 impl Call {
-    /// A call on behalf of a user, without a key, durable in the journal.
+    /// A call on behalf of a user, without a key.
     pub fn by(caller: UserId) -> Self {
         Self { caller: Some(caller), ..Self::default() }
     }
 
-    /// The same with an idempotency key.
-    pub fn keyed(self, key: impl Into<String>) -> Self {
-        Self { key: Some(key.into()), ..self }
+    /// A call on behalf of a user under an idempotency key: with the same request it gets the first reply again.
+    pub fn keyed(caller: UserId, key: impl Into<String>) -> Self {
+        Self { caller: Some(caller), key: Some(key.into()), ..Self::default() }
+    }
+
+    /// The same, answered once that is reached.
+    pub fn durable_in(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 }
 
@@ -86,16 +94,8 @@ pub struct PurchaseRequest {
 pub struct OrderRequest {
     /// Who buys and pays.
     pub user_id: UserId,
-    /// 1–1,000 lines; the same product may stand on several.
-    pub lines: Vec<LineRequest>,
+    pub lines: Lines,
     pub pricing: Pricing,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LineRequest {
-    pub product_id: ProductId,
-    pub quantity: Quantity,
-    pub unit_price: Money,
 }
 
 /// Whose price counts.
@@ -120,7 +120,7 @@ pub struct ReturnRequest {
     pub user_id: UserId,
     /// Bounds the return by what this order has left.
     pub order_id: Option<OrderId>,
-    pub lines: Vec<LineRequest>,
+    pub lines: Lines,
     pub reason: Option<Text>,
 }
 
@@ -147,8 +147,7 @@ pub struct NewItemRequest {
     pub name: Name,
     pub description: Option<Text>,
     pub price: Money,
-    /// Initial stock, `0..=2^53-1`.
-    pub stock: i64,
+    pub stock: Stock,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -162,8 +161,7 @@ pub struct ChangeItemRequest {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MoveStockRequest {
     pub product_id: ProductId,
-    /// Units in (positive) or out (negative).
-    pub delta: i64,
+    pub delta: StockChange,
     pub reason: Option<Text>,
 }
 

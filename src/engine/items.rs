@@ -60,7 +60,7 @@ pub(super) async fn create(mut work: Work, request: NewItemRequest) -> Result<Co
         let read_at = sought.as_ref().map(|(_, read_at)| *read_at);
         let sku = sought.map(|(sought, _)| sought);
         let details = details.clone();
-        let command = DirectoryCommand::CreateItem { sku, product_id, details, stock: request.stock };
+        let command = DirectoryCommand::CreateItem { sku, product_id, details, stock: request.stock.units() };
         let space = work.space().await?;
         let parties: Vec<Box<dyn Party>> = vec![Box::new(product.pin())];
         if let Some(committed) = work.commit(&owner, command, parties, space, read_at).await? {
@@ -153,7 +153,7 @@ async fn commit_alone(
 
 pub(super) async fn move_stock(work: Work, request: MoveStockRequest) -> Result<Committed, Stop> {
     let product = work.engine.pin(&work.engine.products, request.product_id, Missing::Item).await?;
-    let command = ProductCommand::MoveStock { delta: request.delta, reason: request.reason };
+    let command = ProductCommand::MoveStock { delta: request.delta.units(), reason: request.reason };
     commit_alone(work, product, command).await
 }
 

@@ -1,7 +1,8 @@
 //! Buying and what follows: purchase, order, cancel, ship, deliver, return. Stock is held first, in ascending order of
 //! products; the payer's balance commits.
 
-use super::call::{LineRequest, OrderRequest, Pricing, PurchaseRequest, ReturnRequest, StepRequest};
+use super::call::{OrderRequest, Pricing, PurchaseRequest, ReturnRequest, StepRequest};
+use super::lines::{LineRequest, total_of};
 use super::operate::{Stop, Work};
 use super::{EngineError, Inner};
 use crate::domain::balance::{Balance, BalanceCommand};
@@ -52,7 +53,7 @@ pub(super) async fn order(mut work: Work, request: OrderRequest) -> Result<Commi
     let engine = work.engine.clone();
     work.extra_bytes = request.lines.len() * LINE_BYTES;
     let payer = engine.pin(&engine.balances, request.user_id, Missing::User).await?;
-    let units = units_of(&request.lines);
+    let units = request.lines.units();
     let products = pin_products(&engine, units.keys().copied()).await?;
     let mut permits = Vec::with_capacity(products.len());
     for product in products.values() {
@@ -119,15 +120,12 @@ pub(super) async fn take_back(mut work: Work, request: ReturnRequest) -> Result<
         unit_price: line.unit_price,
     };
     let lines = request.lines.iter().map(back).collect();
-    let Some(total) = total_of(&request.lines) else {
-        return Err(engine.edge_rejection(Rejection::BalanceLimit).into());
-    };
     let goods = Arc::new(GoodsReturn {
         id: ReturnId::new(Uuid::now_v7()),
         user_id: request.user_id,
         order_id: request.order_id,
         lines,
-        total,
+        total: request.lines.total(),
         reason: request.reason.clone(),
     });
     loop {
@@ -219,18 +217,6 @@ async fn hold_room(
         parties.push(Box::new(hold));
     }
     Ok(parties)
-}
-
-fn units_of(lines: &[LineRequest]) -> BTreeMap<ProductId, i64> {
-    let mut units = BTreeMap::new();
-    for line in lines {
-        *units.entry(line.product_id).or_insert(0) += i64::from(line.quantity.get());
-    }
-    units
-}
-
-fn total_of(lines: &[LineRequest]) -> Option<Money> {
-    lines.iter().try_fold(Money::ZERO, |total, line| total.checked_add(line.unit_price.times(line.quantity)?))
 }
 
 /// The order at the lines' prices; `None` when its total would pass the limit.

@@ -177,7 +177,11 @@ pub struct Terms {
 
 impl Terms {
     pub fn by(self, caller: &Caller) -> Call {
-        Call { caller: Some(caller.user_id), key: self.key, durability: self.durability }
+        let call = match self.key {
+            Some(key) => Call::keyed(caller.user_id, key),
+            None => Call::by(caller.user_id),
+        };
+        call.durable_in(self.durability)
     }
 
     fn read(headers: &HeaderMap) -> Result<Self, Problem> {

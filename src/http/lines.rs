@@ -3,12 +3,10 @@
 use super::body::Object;
 use super::problem::{FieldErrors, Problem};
 use super::validate::Checks;
-use crate::domain::{Money, Rejection};
-use crate::engine::{EngineError, LineRequest};
+use crate::domain::Rejection;
+use crate::engine::{EngineError, LineRequest, Lines};
 use serde::Deserialize;
 use utoipa::ToSchema;
-
-const LINES_MAX: usize = 1_000;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,12 +18,12 @@ pub struct LineDto {
     unit_price: i64,
 }
 
-/// Sound lines with their sum.
-pub fn parse_lines(checks: &mut Checks, lines: Vec<Object<LineDto>>) -> Option<(Vec<LineRequest>, Money)> {
+/// Sound lines.
+pub fn parse_lines(checks: &mut Checks, lines: Vec<Object<LineDto>>) -> Option<Lines> {
     if lines.is_empty() {
         checks.add("items", "must have at least 1 line");
-    } else if lines.len() > LINES_MAX {
-        checks.add("items", format!("must have at most {LINES_MAX} lines"));
+    } else if lines.len() > Lines::MAX {
+        checks.add("items", format!("must have at most {} lines", Lines::MAX));
         return None;
     }
     let count = lines.len();
@@ -41,13 +39,11 @@ pub fn parse_lines(checks: &mut Checks, lines: Vec<Object<LineDto>>) -> Option<(
     if parsed.len() < count {
         return None;
     }
-    let sum = parsed
-        .iter()
-        .try_fold(Money::ZERO, |sum, line| sum.checked_add(line.unit_price.times(line.quantity)?));
-    if sum.is_none() {
+    let lines = (count > 0).then(|| Lines::new(parsed))?;
+    if lines.is_none() {
         checks.add("items", "must not be worth more than 2^53-1");
     }
-    Some((parsed, sum?))
+    lines
 }
 
 /// Names the lines whose product is unknown.

@@ -16,8 +16,8 @@ fn refused(lines: Vec<Object<LineDto>>) -> serde_json::Value {
 #[test]
 fn sound_lines_come_with_their_sum() {
     let mut checks = Checks::default();
-    let (lines, sum) = parse_lines(&mut checks, vec![line(1, 2, 30), line(1, 1, 5)]).expect("sound");
-    assert_eq!((lines.len(), sum.minor()), (2, 65));
+    let lines = parse_lines(&mut checks, vec![line(1, 2, 30), line(1, 1, 5)]).expect("sound");
+    assert_eq!((lines.len(), lines.total().minor()), (2, 65));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn the_number_of_lines_and_their_worth_are_bounded() {
 fn an_unknown_product_is_blamed_on_its_lines() {
     let mut checks = Checks::default();
     let lines = vec![line(5, 1, 1), line(6, 1, 1), line(5, 2, 1)];
-    let (lines, _) = parse_lines(&mut checks, lines).expect("sound");
+    let lines = parse_lines(&mut checks, lines).expect("sound");
     let rejection = Rejection::UnknownProduct { product_id: ProductId::new(5) };
     let problem = blame_lines(EngineError::Rejected { rejection, seq: Seq::ZERO, replayed: false }, &lines);
     assert_eq!(problem.status_code().as_u16(), 422);

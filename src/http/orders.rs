@@ -12,7 +12,7 @@ use super::reply::{self, Answer, Rows};
 use super::validate::Checks;
 use crate::domain::order::OrderStatus;
 use crate::domain::{OrderId, Outcome, UserId};
-use crate::engine::{LineRequest, OrderRequest, Pricing, Reply, StepRequest};
+use crate::engine::{Lines, OrderRequest, Pricing, Reply, StepRequest};
 use crate::store::OrderFilter;
 use actix_web::http::StatusCode;
 use actix_web::{get, post};
@@ -39,7 +39,7 @@ struct OrderDto {
 }
 
 struct NewOrder {
-    lines: Vec<LineRequest>,
+    lines: Lines,
     user_id: Option<UserId>,
 }
 
@@ -51,7 +51,8 @@ impl Input for OrderDto {
         let lines = parse_lines(checks, self.items);
         let total = checks.money("total_amount", self.total_amount);
         let user_id = checks.optional(self.user_id, |checks, id| checks.user_id("user_id", id));
-        let (lines, sum) = lines?;
+        let lines = lines?;
+        let sum = lines.total();
         if total? != sum {
             checks.add("total_amount", format!("must be the sum over all lines, {sum}"));
         }

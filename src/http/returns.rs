@@ -46,7 +46,7 @@ impl Input for ReturnDto {
         });
         let lines = parse_lines(checks, self.items);
         let reason = checks.optional(self.reason, |checks, text| checks.text("reason", &text));
-        Some(ReturnRequest { user_id: user_id?, order_id: order_id?, lines: lines?.0, reason: reason? })
+        Some(ReturnRequest { user_id: user_id?, order_id: order_id?, lines: lines?, reason: reason? })
     }
 }
 

@@ -9,7 +9,7 @@ use super::reply::{self, Answer, Rows, rfc3339};
 use super::validate::Checks;
 use crate::domain::outcome::Movement;
 use crate::domain::text::Text;
-use crate::domain::{ProductId, Timestamp};
+use crate::domain::{ProductId, StockChange, Timestamp};
 use crate::engine::MoveStockRequest;
 use actix_web::http::StatusCode;
 use actix_web::{get, post};
@@ -30,7 +30,7 @@ struct MoveStockDto {
 }
 
 impl Input for MoveStockDto {
-    type Domain = (i64, Option<Text>);
+    type Domain = (StockChange, Option<Text>);
 
     fn parse(self, checks: &mut Checks) -> Option<Self::Domain> {
         let delta = checks.delta("delta", self.delta);

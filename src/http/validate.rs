@@ -4,7 +4,7 @@ use super::problem::{FieldErrors, Problem};
 use crate::domain::money::{AMOUNT_MAX, QUANTITY_MAX};
 use crate::domain::text::{Email, Name, Sku, Text};
 use crate::domain::user::Role;
-use crate::domain::{LIMIT, Money, ProductId, Quantity, UserId};
+use crate::domain::{LIMIT, Money, ProductId, Quantity, Stock, StockChange, UserId};
 use std::fmt::Display;
 
 /// Characters of the shortest and bytes of the longest password.
@@ -60,17 +60,17 @@ impl Checks {
         self.within(path, value, 1, AMOUNT_MAX).and_then(Money::new)
     }
 
-    pub fn stock(&mut self, path: impl Display, value: i64) -> Option<i64> {
-        self.within(path, value, 0, LIMIT)
+    pub fn stock(&mut self, path: impl Display, value: i64) -> Option<Stock> {
+        self.within(path, value, 0, LIMIT).and_then(Stock::new)
     }
 
     /// A change of stock, up or down.
-    pub fn delta(&mut self, path: impl Display, value: i64) -> Option<i64> {
+    pub fn delta(&mut self, path: impl Display, value: i64) -> Option<StockChange> {
         if value == 0 {
             self.add(path, "must not be 0");
             return None;
         }
-        self.within(path, value, -LIMIT, LIMIT)
+        self.within(path, value, -LIMIT, LIMIT).and_then(StockChange::new)
     }
 
     fn id(&mut self, path: impl Display, value: i64) -> Option<u64> {

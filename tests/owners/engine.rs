@@ -24,12 +24,12 @@ async fn of_a_thousand_and_twenty_four_buyers_of_the_last_unit_one_gets_it() {
 async fn calls_with_one_key_are_one_purchase_with_one_answer() {
     let house = House::new(|_| {}).await;
     let (item, ann) = (house.item(100).await, house.buyer("ann", 1_000).await);
-    let answers = join_all((0..50).map(|_| house.buy(ann, item, Call::by(ann).keyed("once")))).await;
+    let answers = join_all((0..50).map(|_| house.buy(ann, item, Call::keyed(ann, "once")))).await;
     let replies: Vec<_> = answers.into_iter().map(|answer| answer.expect("an answer")).collect();
     assert_eq!(replies.iter().filter(|reply| !reply.replayed).count(), 1);
     assert!(replies.iter().all(|reply| (&reply.outcome, reply.seq) == (&replies[0].outcome, replies[0].seq)));
     assert_eq!((house.stock(item).await, house.amount(ann).await), (99, 990));
-    let other = house.credit(ann, 5, Call::by(ann).keyed("once")).await;
+    let other = house.credit(ann, 5, Call::keyed(ann, "once")).await;
     assert!(matches!(other, Err(EngineError::Rejected { rejection: Rejection::KeyReused, .. })), "{other:?}");
     house.close().await;
 }
@@ -38,9 +38,9 @@ async fn calls_with_one_key_are_one_purchase_with_one_answer() {
 async fn a_refusal_under_a_key_does_not_turn_into_a_sale_later() {
     let house = House::new(|_| {}).await;
     let (item, ann) = (house.item(5).await, house.buyer("ann", 3).await);
-    let first = house.buy(ann, item, Call::by(ann).keyed("k")).await.expect_err("too little money");
+    let first = house.buy(ann, item, Call::keyed(ann, "k")).await.expect_err("too little money");
     house.credit(ann, 1_000, Call::default()).await.expect("credited");
-    let again = house.buy(ann, item, Call::by(ann).keyed("k")).await.expect_err("remembered");
+    let again = house.buy(ann, item, Call::keyed(ann, "k")).await.expect_err("remembered");
     let (EngineError::Rejected { rejection, seq, replayed }, EngineError::Rejected { rejection: then, .. }) =
         (again, first)
     else {
@@ -49,7 +49,7 @@ async fn a_refusal_under_a_key_does_not_turn_into_a_sale_later() {
     assert_eq!((rejection, replayed), (then, true));
     assert!(seq.get() > 0);
     assert_eq!(house.stock(item).await, 5);
-    house.buy(ann, item, Call::by(ann).keyed("another")).await.expect("sold");
+    house.buy(ann, item, Call::keyed(ann, "another")).await.expect("sold");
     house.close().await;
 }
 
@@ -91,7 +91,7 @@ async fn owners_that_went_to_rest_come_back_as_they_were() {
     })
     .await;
     let (item, ann) = (house.item(5).await, house.buyer("ann", 100).await);
-    let stored = Call { durability: Durability::Store, ..Call::by(ann).keyed("k") };
+    let stored = Call::keyed(ann, "k").durable_in(Durability::Store);
     house.buy(ann, item, stored).await.expect("sold");
     let gone = async || {
         let product = house.engine.owner("product", &item.to_string()).await;
@@ -102,7 +102,7 @@ async fn owners_that_went_to_rest_come_back_as_they_were() {
     while !gone().await {
         house.clock.swept().await;
     }
-    let again = house.buy(ann, item, Call::by(ann).keyed("k")).await.expect("remembered");
+    let again = house.buy(ann, item, Call::keyed(ann, "k")).await.expect("remembered");
     assert!(again.replayed);
     assert_eq!((house.stock(item).await, house.amount(ann).await), (4, 90));
     house.buy(ann, item, Call::by(ann)).await.expect("sold");

@@ -4,7 +4,7 @@ use purser::clock::{Clock, SystemClock};
 use purser::domain::product::Change;
 use purser::domain::text::{Email, Name, Sku, Text};
 use purser::domain::user::Role;
-use purser::domain::{Money, Outcome, ProductId, Quantity, Timestamp, UserId};
+use purser::domain::{Money, Outcome, ProductId, Quantity, Stock, Timestamp, UserId};
 use purser::engine::{
     AdjustRequest, Answer, Call, ChangeItemRequest, Engine, EngineOptions, Freshness, NewItemRequest,
     NewUserRequest, PurchaseRequest,
@@ -122,7 +122,7 @@ impl House {
             name: Name::parse("Lamp").expect("a name"),
             description: None,
             price: Money::new(10).expect("money"),
-            stock,
+            stock: Stock::new(stock).expect("a stock"),
         };
         self.engine.create_item(Call::default(), request).await
     }

@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, FutureExt, poll_immediate, ready};
 use purser::domain::directory::UniqueName;
 use purser::domain::event::Namespace;
 use purser::domain::{Money, ProductId, Quantity, Rejection, UserId};
-use purser::engine::{Answer, Call, EngineError, Freshness, LineRequest, OrderRequest, Pricing};
+use purser::engine::{Answer, Call, EngineError, Freshness, LineRequest, Lines, OrderRequest, Pricing};
 use purser::journal::HaltReason;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -127,7 +127,7 @@ async fn a_shutdown_waits_for_a_refusal_that_is_still_to_be_written_down() {
     let (here, there) = (Thread::of(&house.engine).await, Thread::lent_to(&house.engine).await);
     let item = house.item(0).await;
     let ann = buyer_on(&there, &house, "ann", 1_000).await;
-    let keyed = || Call::by(ann).keyed("once");
+    let keyed = || Call::keyed(ann, "once");
     // The caller's owner is asked about the key, and then stands still.
     let held_up = there.hold_up().await;
     let purchase = started(house.buy(ann, item, keyed())).await;
@@ -162,7 +162,7 @@ fn order_of_one(
     product_id: ProductId,
 ) -> impl Future<Output = Answer> + Send {
     let (quantity, unit_price) = (Quantity::new(1).expect("a quantity"), Money::new(10).expect("money"));
-    let lines = vec![LineRequest { product_id, quantity, unit_price }];
+    let lines = Lines::new(vec![LineRequest { product_id, quantity, unit_price }]).expect("a line");
     let request = OrderRequest { user_id, lines, pricing: Pricing::Claimed };
     house.engine.order(Call::by(user_id), request)
 }

@@ -46,7 +46,7 @@ async fn a_journal_that_cannot_be_read_while_the_store_catches_up_ends_the_start
     })
     .await;
     let ann = house.buyer("ann", 1).await;
-    let stored = Call { durability: Durability::Store, ..Call::default() };
+    let stored = Call::default().durable_in(Durability::Store);
     house.credit(ann, 1, stored).await.expect("stored");
     let restored = tempfile::tempdir().expect("a directory");
     back_up(house.directory(), restored.path()).await;

@@ -62,7 +62,7 @@ async fn a_panic_in_the_write_behind_halts_the_engine_and_is_its_reason() {
     let user_id = engine.register(ann).await.expect("registered").user.id;
     let credit = || {
         let amount = Money::new(10).expect("money");
-        let call = Call { durability: Durability::Store, ..Call::default() };
+        let call = Call::default().durable_in(Durability::Store);
         let request = AdjustRequest { user_id, amount, reference: None, description: None };
         tokio::time::timeout(Duration::from_secs(30), engine.credit(call, request))
     };

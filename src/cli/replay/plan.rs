@@ -2,10 +2,9 @@
 //! and money that all orders need together.
 
 use super::line::{AMOUNT_MAX, Kind, Line};
+use crate::engine::Lines;
 use std::collections::HashMap;
 
-/// Lines that one request may have.
-const LINES_MAX: usize = 1_000;
 const NAME_MAX: usize = 200;
 
 /// One order or return. Products and customers are indexes into the plan's lists.
@@ -112,7 +111,7 @@ impl<'a> Plan<'a> {
 
 impl Document<'_> {
     fn has_room(&self, line: &Line<'_>) -> bool {
-        self.lines.len() < LINES_MAX && self.total + line.amount() <= AMOUNT_MAX
+        self.lines.len() < Lines::MAX && self.total + line.amount() <= AMOUNT_MAX
     }
 }
 
