@@ -2,17 +2,16 @@
 //! JSON with as many workers: ratio of rates, server CPU per request, backlog and drain. Both servers are processes of
 //! their own; the load generator is one thread here. `cargo bench --bench http [-- SECONDS [WORKERS [PAIRS]]]`.
 
+mod support;
+
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use support::{Connection, Server, request};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: support::Allocator = mimalloc::MiMalloc;
 
 const BUYERS: usize = 256;
 const ECHO: &str = "--echo-server";
@@ -55,98 +54,19 @@ mod echo {
     }
 }
 
-/// A server process.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(mut command: Command) -> anyhow::Result<Self> {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
-        for line in lines {
-            if let Some(address) = line?.strip_prefix("listening on http://") {
-                return Ok(Self { child, address: address.to_owned() });
-            }
+/// CPU seconds so far, of all threads but those of the store.
+fn cpu_seconds(server: &Server) -> anyhow::Result<f64> {
+    let mut ticks = 0;
+    for task in std::fs::read_dir(format!("/proc/{}/task", server.process()))? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        let (head, tail) = stat.rsplit_once(')').context("stat")?;
+        if head.contains("(store") || head.contains("sqlx") {
+            continue;
         }
-        bail!("the server ended before it listened")
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
     }
-
-    /// CPU seconds so far, of all threads but those of the store.
-    fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let mut ticks = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let stat = std::fs::read_to_string(task?.path().join("stat"))?;
-            let (head, tail) = stat.rsplit_once(')').context("stat")?;
-            if head.contains("(store") || head.contains("sqlx") {
-                continue;
-            }
-            let fields: Vec<&str> = tail.split_whitespace().collect();
-            ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        }
-        Ok(ticks as f64 / 100.0)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// One kept-alive connection.
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-impl Connection {
-    async fn open(address: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4_096) })
-    }
-
-    /// Sends a request and answers with its status; the body is in the buffer from the returned offset on.
-    async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, usize)> {
-        self.stream.write_all(request).await?;
-        self.buffer.clear();
-        loop {
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                bail!("the server closed the connection")
-            }
-            let Some(head) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
-                continue;
-            };
-            let text = std::str::from_utf8(&self.buffer[..head])?;
-            let length = text.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-            });
-            if self.buffer.len() >= head + 4 + length.unwrap_or(0) {
-                return Ok((text[9..12].parse()?, head + 4));
-            }
-        }
-    }
-
-    async fn json(&mut self, request: &[u8]) -> anyhow::Result<Value> {
-        let (status, body) = self.exchange(request).await?;
-        let value = serde_json::from_slice(&self.buffer[body..]).unwrap_or(Value::Null);
-        anyhow::ensure!(status < 300, "{status}: {value}");
-        Ok(value)
-    }
-}
-
-fn request(method: &str, path: &str, token: &str, body: &Value) -> Vec<u8> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let length = body.len();
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    Ok(ticks as f64 / 100.0)
 }
 
 /// What one run measured.
@@ -159,14 +79,14 @@ struct Measured {
 
 /// Keeps every connection busy with its own cycle of requests for the duration.
 async fn load(server: &Server, lanes: Vec<Vec<Vec<u8>>>, duration: Duration) -> anyhow::Result<Measured> {
-    let cpu_before = server.cpu_seconds()?;
+    let cpu_before = cpu_seconds(server)?;
     let begun = Instant::now();
     let local = tokio::task::LocalSet::new();
-    let address = server.address.clone();
+    let address = server.address();
     let runs: Vec<_> = lanes
         .into_iter()
         .map(|requests| {
-            let address = address.clone();
+            let address = address.to_owned();
             local.spawn_local(tokio::task::unconstrained(async move {
                 let mut connection = Connection::open(&address).await?;
                 let mut latencies = hdrhistogram::Histogram::<u64>::new(3)?;
@@ -194,7 +114,7 @@ async fn load(server: &Server, lanes: Vec<Vec<Vec<u8>>>, duration: Duration) -> 
         })
         .await?;
     let elapsed = begun.elapsed().as_secs_f64();
-    let cpu = server.cpu_seconds()? - cpu_before;
+    let cpu = cpu_seconds(server)? - cpu_before;
     Ok(Measured {
         rate: latencies.len() as f64 / elapsed,
         cpu_micros: cpu * 1e6 / latencies.len() as f64,
@@ -208,23 +128,19 @@ struct Shop {
     tokens: Vec<String>,
 }
 
-async fn furnish(server: &Server, data: &Path, items: usize) -> anyhow::Result<Shop> {
-    let admin = std::fs::read_to_string(data.join("admin-token"))?;
-    let mut connection = Connection::open(&server.address).await?;
+async fn furnish(server: &Server, items: usize) -> anyhow::Result<Shop> {
     let mut shop = Shop { items: Vec::new(), tokens: Vec::new() };
     for number in 0..items {
         let item = json!({"name": format!("Item {number}"), "price": 1, "stock": 1_000_000_000});
-        let item = connection.json(&request("POST", "/api/v1/items", &admin, &item)).await?;
+        let item = server.ask("POST", "/api/v1/items", &item).await?;
         shop.items.push(item["id"].as_u64().context("an id")?);
     }
     for number in 0..BUYERS {
         let user = json!({"name": "Buyer", "email": format!("buyer{number}@bench.invalid")});
-        let user = connection.json(&request("POST", "/api/v1/users", &admin, &user)).await?;
-        let user = format!("/api/v1/users/{}", user["id"]);
+        let user = server.ask("POST", "/api/v1/users", &user).await?["id"].as_u64().context("an id")?;
         let funds = json!({"amount": 1_000_000_000_000_i64});
-        connection.json(&request("POST", &format!("{user}/balance/increment"), &admin, &funds)).await?;
-        let token = connection.json(&request("POST", &format!("{user}/token"), &admin, &json!({}))).await?;
-        shop.tokens.push(token["access_token"].as_str().context("a token")?.to_owned());
+        server.ask("POST", &format!("/api/v1/users/{user}/balance/increment"), &funds).await?;
+        shop.tokens.push(server.token(user).await?);
     }
     Ok(shop)
 }
@@ -245,9 +161,9 @@ fn purchases(shop: &Shop, connections: usize) -> Vec<Vec<Vec<u8>>> {
 }
 
 async fn metric(server: &Server, name: &str) -> anyhow::Result<f64> {
-    let mut connection = Connection::open(&server.address).await?;
+    let mut connection = server.connect().await?;
     let (_, body) = connection.exchange(&request("GET", "/metrics", "", &Value::Null)).await?;
-    let text = String::from_utf8_lossy(&connection.buffer[body..]).into_owned();
+    let text = String::from_utf8_lossy(body);
     let line = text.lines().find(|line| line.starts_with(name)).context("the metric")?;
     Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
 }
@@ -258,16 +174,10 @@ async fn compare(duration: Duration, workers: usize, pairs: u64) -> anyhow::Resu
         duration.as_secs()
     );
     for (items, name) in [(1, "hot"), (10_000, "uniform")] {
-        let directory = tempfile::tempdir_in(".")?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(directory.path())
-            .env("PURSER__SERVER__WORKERS", workers.to_string())
-            .env("PURSER__WRITE_BEHIND__BACKLOG_RECORDS_MAX", "20000000")
-            .env("PURSER__WRITE_BEHIND__BACKLOG_BYTES_MAX", "8589934592");
-        let server = Server::start(command)?;
-        let shop = furnish(&server, directory.path(), items).await?;
+        let directory = support::data_directory("http-")?;
+        let settings = [("PURSER__SERVER__WORKERS", workers.to_string())];
+        let server = Server::purser(env!("CARGO_BIN_EXE_purser"), directory.path(), &settings)?;
+        let shop = furnish(&server, items).await?;
         for connections in [64, 256] {
             let mut ratios = Vec::new();
             for _ in 0..pairs {

@@ -1,5 +1,7 @@
 //! Durable purchases per second inside one process: hot (one product) and uniform (10,000 products), with a real journal
-//! and the embedded store behind it. `cargo bench --bench in_process [-- SECONDS]`.
+//! and the embedded store behind it. `cargo bench --bench in_process [-- SECONDS [PRODUCTS [ARBITERS]]]`.
+
+mod support;
 
 use purser::domain::text::{Email, Name};
 use purser::domain::user::Role;
@@ -18,17 +20,22 @@ const IN_FLIGHT: usize = 1_024;
 const BUYERS: usize = 1_024;
 
 fn main() -> anyhow::Result<()> {
-    let seconds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(5);
+    let mut numbers = std::env::args().filter_map(|argument| argument.parse().ok());
+    let seconds = numbers.next().unwrap_or(5);
+    let products = numbers.next().map_or_else(|| vec![1, 10_000], |products| vec![products as usize]);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    for products in [1, 10_000] {
-        runtime.block_on(run(products, Duration::from_secs(seconds)))?;
+    let arbiters = numbers.next().unwrap_or(1) as usize;
+    println!("{:.0} fdatasync/s", support::fdatasync_rate(support::data_directory("probe")?.path())?);
+    for products in products {
+        runtime.block_on(run(products, arbiters, Duration::from_secs(seconds)))?;
     }
     Ok(())
 }
 
-async fn run(products: usize, duration: Duration) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir_in(".")?;
+async fn run(products: usize, arbiters: usize, duration: Duration) -> anyhow::Result<()> {
+    let directory = support::data_directory("in-process")?;
     let mut options = EngineOptions::embedded(directory.path());
+    options.arbiters = arbiters;
     options.backlog_records_max = u64::MAX;
     options.backlog_bytes_max = u64::MAX;
     let engine = Engine::start(options).await?;

@@ -218,7 +218,7 @@ async fn over_http(clients: u64, duration: Duration) -> anyhow::Result<(Sold, f6
     let mut opened = Opened::new(&Target::Sqlite(directory.path().to_owned())).await?;
     opened.fill(History::new(clients, 1).opening()).await?;
     opened.hand_over().await?;
-    let server = Server::start(env!("CARGO_BIN_EXE_purser"), directory.path())?;
+    let server = Server::purser(env!("CARGO_BIN_EXE_purser"), directory.path(), &[])?;
     let mut tokens = Vec::new();
     for user in 1..=clients {
         tokens.push(server.token(user).await?);

@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "api/addresses.rs"]
+mod addresses;
 #[path = "api/auth.rs"]
 mod auth;
 #[path = "api/balances.rs"]

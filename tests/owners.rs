@@ -9,6 +9,8 @@ mod holds;
 mod house;
 #[path = "owners/parked.rs"]
 mod parked;
+#[path = "owners/reading.rs"]
+mod reading;
 #[path = "write_behind/simulated_store.rs"]
 #[expect(dead_code, reason = "the write-behind's tests use more of it")]
 mod simulated_store;

@@ -4,6 +4,8 @@ mod support;
 
 #[path = "process/damage.rs"]
 mod damage;
+#[path = "process/draining.rs"]
+mod draining;
 #[path = "process/first_start.rs"]
 mod first_start;
 #[path = "process/refusals.rs"]

@@ -1,4 +1,4 @@
-//! A server process and clients with kept-alive connections: just enough HTTP for a purchase.
+//! A server process and kept-alive connections to it: just enough HTTP to measure a purchase.
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -15,40 +15,63 @@ use super::Sold;
 pub struct Server {
     child: Child,
     address: String,
+    /// The admin's token; empty for a server that has none.
     admin: String,
 }
 
 impl Server {
-    /// Starts the binary on a data directory, with a free port.
-    pub fn start(binary: &str, data: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
-        command.env("PURSER__WRITE_BEHIND__BACKLOG_RECORDS_MAX", "20000000");
+    /// Starts a process that prints where it listens.
+    pub fn start(mut command: Command) -> anyhow::Result<Self> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         for line in BufReader::new(child.stdout.take().context("no output")?).lines() {
             if let Some(address) = line?.strip_prefix("listening on http://") {
-                let address = address.to_owned();
-                // Written next to the first words of the server.
-                let token = data.join("admin-token");
-                let admin = std::fs::read_to_string(&token).with_context(|| token.display().to_string())?;
-                return Ok(Self { child, address, admin: admin.trim().to_owned() });
+                return Ok(Self { child, address: address.to_owned(), admin: String::new() });
             }
         }
         bail!("the server ended before it listened")
     }
 
+    /// Starts the binary on a data directory, with a free port, room for a long backlog, and these settings.
+    pub fn purser(binary: &str, data: &Path, settings: &[(&str, String)]) -> anyhow::Result<Self> {
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+        command.env("PURSER__WRITE_BEHIND__BACKLOG_RECORDS_MAX", "20000000");
+        command.env("PURSER__WRITE_BEHIND__BACKLOG_BYTES_MAX", "8589934592");
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        let mut server = Self::start(command)?;
+        // Written next to the first words of the server.
+        let token = data.join("admin-token");
+        let admin = std::fs::read_to_string(&token).with_context(|| token.display().to_string())?;
+        admin.trim().clone_into(&mut server.admin);
+        Ok(server)
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub async fn connect(&self) -> anyhow::Result<Connection> {
+        Connection::open(&self.address).await
+    }
+
+    /// What the server answers to its admin.
+    pub async fn ask(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.connect().await?.json(&request(method, path, &self.admin, body)).await
+    }
+
     /// An access token for a user.
     pub async fn token(&self, user: u64) -> anyhow::Result<String> {
-        let mut connection = Connection::open(&self.address).await?;
-        let path = format!("/api/v1/users/{user}/token");
-        let value = connection.json(&request("POST", &path, &self.admin, &json!({}))).await?;
+        let value = self.ask("POST", &format!("/api/v1/users/{user}/token"), &json!({})).await?;
         Ok(value["access_token"].as_str().context("no token")?.to_owned())
     }
 
     /// Item 1's stock.
     pub async fn stock(&self) -> anyhow::Result<i64> {
-        let mut connection = Connection::open(&self.address).await?;
-        let value = connection.json(&request("GET", "/api/v1/items/1", &self.admin, &Value::Null)).await?;
+        let value = self.ask("GET", "/api/v1/items/1", &Value::Null).await?;
         value["stock"].as_i64().context("no stock")
     }
 
@@ -88,20 +111,21 @@ impl Drop for Server {
     }
 }
 
-struct Connection {
+/// One kept-alive connection.
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(address: &str) -> anyhow::Result<Self> {
+    pub async fn open(address: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(4_096) })
     }
 
-    /// Sends a request and answers with its status, and where in the buffer the body begins.
-    async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, usize)> {
+    /// Sends a request and answers with status and body.
+    pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
@@ -118,14 +142,16 @@ impl Connection {
                 name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
             });
             if self.buffer.len() >= head + 4 + length.unwrap_or(0) {
-                return Ok((text.get(9..12).context("no status")?.parse()?, head + 4));
+                let status = text.get(9..12).context("no status")?.parse()?;
+                return Ok((status, &self.buffer[head + 4..]));
             }
         }
     }
 
-    async fn json(&mut self, request: &[u8]) -> anyhow::Result<Value> {
+    /// The JSON of a success.
+    pub async fn json(&mut self, request: &[u8]) -> anyhow::Result<Value> {
         let (status, body) = self.exchange(request).await?;
-        let value = serde_json::from_slice(&self.buffer[body..]).unwrap_or(Value::Null);
+        let value = serde_json::from_slice(body).unwrap_or(Value::Null);
         if status >= 300 {
             bail!("{status}: {value}")
         }
@@ -133,7 +159,8 @@ impl Connection {
     }
 }
 
-fn request(method: &str, path: &str, token: &str, body: &Value) -> Vec<u8> {
+/// The bytes of a request; no body for `null`.
+pub fn request(method: &str, path: &str, token: &str, body: &Value) -> Vec<u8> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let length = body.len();
     format!(

@@ -11,7 +11,7 @@ mod stores;
 
 pub use figures::{Spread, Table, micros, rounded};
 pub use history::History;
-pub use http::Server;
+pub use http::{Connection, Server, request};
 pub use load::{Load, Sold, drained, read_all};
 pub use machine::{Cpu, Storage, fdatasync_rate, file_system, resident_bytes};
 pub use stores::{Opened, Target, options_of};

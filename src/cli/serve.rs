@@ -86,7 +86,8 @@ async fn serve_engine(
         _ = interrupt.recv() => {}
     }
     tracing::info!("shutting down");
-    running.handle.pause().await;
+    // New connections go on being accepted until the engine is down, so that they are told instead of reset.
+    running.drain();
     let end = engine.shutdown().await;
     running.handle.stop(true).await;
     if let Some(reason) = engine.health().reason {

@@ -148,11 +148,15 @@ impl Balance {
     fn place(&self, order: &Arc<Order>) -> Result<Decision, Rejection> {
         self.spend(order.total)?;
         let entry = Entry { order_id: Some(order.id), ..self.entry(EntryKind::Order, -order.total.minor()) };
-        Ok(Decision {
-            own: vec![Event::OrderPlaced(order.clone()), Event::EntryPosted(entry)],
-            foreign: moves(order.units(), -1, MovementKind::Sale, Some(order.id)),
-            snapshot: None,
-        })
+        // The record will hold all of them: room for that is made once.
+        let mut own = Vec::with_capacity(2 + order.lines.len());
+        own.extend([Event::OrderPlaced(order.clone()), Event::EntryPosted(entry)]);
+        let (sign, kind, id) = (-1, MovementKind::Sale, Some(order.id));
+        let foreign = match &order.lines[..] {
+            [line] => moves([(line.product_id, i64::from(line.quantity.get()))], sign, kind, id),
+            _ => moves(order.units(), sign, kind, id),
+        };
+        Ok(Decision { own, foreign, snapshot: None })
     }
 
     fn cancel(&self, order: &Arc<Order>) -> Result<Decision, Rejection> {
@@ -230,7 +234,7 @@ impl Balance {
 /// One movement per product, `sign` units each. A return's reason stands in its entry, not once more per product: a
 /// thousand of them would be more than a record may take.
 fn moves(
-    units: std::collections::BTreeMap<ProductId, i64>,
+    units: impl IntoIterator<Item = (ProductId, i64)>,
     sign: i64,
     kind: MovementKind,
     order_id: Option<OrderId>,

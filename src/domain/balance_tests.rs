@@ -215,11 +215,38 @@ fn neither_more_units_nor_more_money_come_back_than_went_out() {
         (&[(5, 2, 10), (5, 1, 10)], true),
         (&[(5, 4, 1)], false),
         (&[(5, 2, 1), (5, 2, 1)], false),
-        (&[(6, 1, 33)], true),
-        (&[(6, 1, 34)], false),
+        (&[(6, 1, 3)], true),
+        (&[(6, 1, 4)], false),
+        (&[(5, 1, 11)], false),
+        (&[(5, 3, 10), (6, 1, 3)], true),
+        (&[(5, 2, 10), (6, 1, 4)], false),
         (&[(7, 1, 1)], false),
     ] {
         assert_eq!(order.take_back(&goods(Some(&order), lines)).is_ok(), is_within, "{lines:?}");
+    }
+}
+
+#[test]
+fn units_of_several_prices_come_back_in_any_order_for_no_more_than_was_paid() {
+    type Back = (&'static [(u64, u32, i64)], bool);
+    let runs: [&[Back]; 5] = [
+        &[(&[(5, 1, 4)], true), (&[(5, 1, 11)], false), (&[(5, 1, 10)], true), (&[(5, 1, 10)], true)],
+        &[(&[(5, 2, 10)], true), (&[(5, 1, 5)], false), (&[(5, 1, 4)], true)],
+        &[(&[(5, 1, 10), (5, 1, 4)], true), (&[(5, 1, 10)], true)],
+        // What came back cheaply leaves more for the rest, up to its price.
+        &[(&[(5, 1, 1)], true), (&[(5, 2, 10)], true)],
+        // What another product was refunded for cannot be told apart, so it counts as much as it could have been this one's.
+        &[(&[(6, 1, 9)], true), (&[(5, 1, 4)], true), (&[(5, 1, 10)], true), (&[(5, 1, 10)], false)],
+    ];
+    for returns in runs {
+        let (mut balance, mut order) =
+            (balance(0), order(1, &[(5, 1, 10), (5, 1, 4), (6, 1, 9), (5, 1, 10)]));
+        for (lines, is_within) in returns {
+            let goods = goods(Some(&order), lines);
+            let command = BalanceCommand::TakeBack { goods, order: Some(Arc::new(order.clone())) };
+            let verdict = run(&mut balance, &command, Some(&mut order));
+            assert_eq!(matches!(verdict, Verdict::Granted(_)), *is_within, "{lines:?} of {returns:?}");
+        }
     }
 }
 
@@ -280,7 +307,7 @@ enum Act {
     Debit(i64),
     Place(Vec<(u64, u32, i64)>),
     Step(usize, u8),
-    Back(usize, u64, u32),
+    Back(usize, u64, u32, i64),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -290,10 +317,21 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         (1i64..60).prop_map(Act::Debit),
         lines.prop_map(Act::Place),
         (any::<usize>(), 0u8..3).prop_map(|(order, step)| Act::Step(order, step)),
-        (any::<usize>(), 1u64..4, 1u32..4)
-            .prop_map(|(order, product, units)| Act::Back(order, product, units)),
+        (any::<usize>(), 1u64..4, 1u32..4, 0i64..7)
+            .prop_map(|(order, product, units, price)| Act::Back(order, product, units, price)),
     ];
     prop::collection::vec(act, 1..60)
+}
+
+/// Whether these units are left, and were all sold for as much or more.
+fn is_plain(order: &Order, product: u64, units: u32, price: i64) -> bool {
+    let id = ProductId::new(product);
+    let sold: Vec<_> = order.lines.iter().filter(|line| line.product_id == id).collect();
+    let back = order.returned.iter().find(|(returned, _)| *returned == id).map_or(0, |(_, units)| *units);
+    let left = sold.iter().map(|line| i64::from(line.quantity.get())).sum::<i64>() - back;
+    let is_open =
+        !matches!(order.status, OrderStatus::Cancelled | OrderStatus::Failed | OrderStatus::Pending);
+    is_open && i64::from(units) <= left && sold.iter().all(|line| line.unit_price.minor() >= price)
 }
 
 proptest! {
@@ -303,6 +341,7 @@ proptest! {
         let mut orders: Vec<Order> = Vec::new();
         // On paper: money in the hand, and units out of the shop.
         let (mut hand, mut out) = (50i64, BTreeMap::<u64, i64>::new());
+        let mut refunds = BTreeMap::<(usize, ProductId), i64>::new();
         for (index, act) in acts.into_iter().enumerate() {
             let (command, pick) = match &act {
                 Act::Credit(minor) =>
@@ -321,9 +360,9 @@ proptest! {
                     };
                     (command, Some(pick))
                 }
-                Act::Back(pick, product, units) => {
+                Act::Back(pick, product, units, price) => {
                     let pick = pick % orders.len();
-                    let goods = goods(Some(&orders[pick]), &[(*product, *units, 1)]);
+                    let goods = goods(Some(&orders[pick]), &[(*product, *units, *price)]);
                     (BalanceCommand::TakeBack { goods, order: Some(Arc::new(orders[pick].clone())) }, Some(pick))
                 }
             };
@@ -342,13 +381,28 @@ proptest! {
                         if let Event::OrderPlaced(order) = event {
                             orders.push(Order::clone(order));
                         }
+                        if let (Event::GoodsReturned(goods), Some(pick)) = (event, pick) {
+                            let line = &goods.lines[0];
+                            let refund = refunds.entry((pick, line.product_id)).or_default();
+                            *refund += goods.total.minor();
+                            let paid = orders[pick].lines.iter().filter(|sold| sold.product_id == line.product_id);
+                            let paid: Vec<_> = paid.map(|sold| (sold.unit_price, sold.quantity)).collect();
+                            let worth = paid.iter().map(|(price, units)| price.minor() * i64::from(units.get()));
+                            prop_assert!(*refund <= worth.sum(), "more refunded than paid for a product");
+                            prop_assert!(paid.iter().any(|(price, _)| *price >= line.unit_price));
+                        }
                     }
                 }
                 Verdict::Refused(Rejection::InsufficientBalance { requested, available }) => {
                     prop_assert_eq!(available.minor(), before);
                     prop_assert!(requested.minor() > before, "refused although there is enough");
                 }
-                Verdict::Refused(Rejection::InvalidState { .. }) => prop_assert!(pick.is_some()),
+                Verdict::Refused(Rejection::InvalidState { .. }) => {
+                    prop_assert!(pick.is_some());
+                    if let (Act::Back(_, product, units, price), Some(pick)) = (&act, pick) {
+                        prop_assert!(!is_plain(&orders[pick], *product, *units, *price), "{:?} was refused", act);
+                    }
+                }
                 other => prop_assert!(false, "{:?}", other),
             }
             prop_assert_eq!(amount(&balance), hand);

@@ -129,24 +129,24 @@ impl Order {
         }
     }
 
-    /// Whether `goods` are within what is left of this order: units per product, and money in all.
+    /// Whether `goods` are within what is left of this order: of each product no more units than are left, none dearer than
+    /// its dearest, and all that is back by then worth no more than as many of its dearest units; and no more money in all.
     pub fn take_back(&self, goods: &GoodsReturn) -> Result<(), Rejection> {
-        let refuse = || Err(self.refuse(StateReason::NothingLeftToReturn));
-        if !matches!(self.status, OrderStatus::Processed | OrderStatus::Shipped | OrderStatus::Delivered) {
-            return refuse();
+        let is_open =
+            matches!(self.status, OrderStatus::Processed | OrderStatus::Shipped | OrderStatus::Delivered);
+        let sold = Goods::of(self.lines.iter().map(|line| (line.product_id, line.quantity, line.unit_price)));
+        let back =
+            Goods::of(goods.lines.iter().map(|line| (line.product_id, line.quantity, line.unit_price)));
+        let earlier: BTreeMap<_, _> = self.returned.iter().copied().collect();
+        let is_within = |(id, back): (&ProductId, &Goods)| {
+            let earlier = earlier.get(id).copied().unwrap_or(0);
+            sold.get(id).is_some_and(|sold| sold.has_left(back, earlier, self.refunded))
+        };
+        let refunded = self.refunded.checked_add(goods.total);
+        if is_open && back.iter().all(is_within) && refunded.is_some_and(|refunded| refunded <= self.total) {
+            return Ok(());
         }
-        let ordered = self.units();
-        for (product_id, units) in goods.units() {
-            let bought = ordered.get(&product_id).copied().unwrap_or(0);
-            let back = self.returned.iter().find(|(id, _)| *id == product_id).map_or(0, |(_, units)| *units);
-            if units > bought - back {
-                return refuse();
-            }
-        }
-        match self.refunded.checked_add(goods.total) {
-            Some(refunded) if refunded <= self.total => Ok(()),
-            _ => refuse(),
-        }
+        Err(self.refuse(StateReason::NothingLeftToReturn))
     }
 
     /// Takes in what happened to this order; events of others are ignored.
@@ -169,6 +169,52 @@ impl Order {
 
     fn refuse(&self, reason: StateReason) -> Rejection {
         Rejection::InvalidState { status: self.status, reason }
+    }
+}
+
+/// Units of one product with their prices, the dearest first.
+struct Goods(Vec<(Money, Quantity)>);
+
+impl Goods {
+    fn of(lines: impl Iterator<Item = (ProductId, Quantity, Money)>) -> BTreeMap<ProductId, Self> {
+        let mut all = BTreeMap::new();
+        for (id, quantity, price) in lines {
+            all.entry(id).or_insert_with(|| Self(Vec::new())).0.push((price, quantity));
+        }
+        for goods in all.values_mut() {
+            goods.0.sort_unstable_by(|one, other| other.cmp(one));
+        }
+        all
+    }
+
+    fn units(&self) -> i64 {
+        self.0.iter().map(|(_, quantity)| i64::from(quantity.get())).sum()
+    }
+
+    fn dearest(&self) -> Option<Money> {
+        self.0.first().map(|(price, _)| *price)
+    }
+
+    /// What so many of the dearest units are worth; `None` when there are fewer, or past every limit.
+    fn worth(&self, units: i64) -> Option<Money> {
+        let (mut worth, mut left) = (Money::ZERO, units);
+        for (price, quantity) in &self.0 {
+            let taken = left.min(i64::from(quantity.get()));
+            worth = worth.checked_add(Money::new(price.minor().checked_mul(taken)?)?)?;
+            left -= taken;
+        }
+        (left == 0).then_some(worth)
+    }
+
+    /// Whether `back` may come back, after `earlier` units. What these were refunded for is not kept per product: at most
+    /// all that the order `refunded`, and at most what they could have been.
+    fn has_left(&self, back: &Self, earlier: i64, refunded: Money) -> bool {
+        let within = || {
+            let most = self.worth(earlier + back.units())?;
+            let before = self.worth(earlier)?.min(refunded);
+            Some(before.checked_add(back.worth(back.units())?)? <= most)
+        };
+        back.dearest() <= self.dearest() && within().unwrap_or(false)
     }
 }
 

@@ -4,11 +4,11 @@
 use super::call::{Call, Read};
 use super::operate::Work;
 use super::orders::committed;
-use super::{EngineError, Inner};
+use super::{Busy, EngineError, Inner};
 use crate::domain::product::ProductCommand;
 use crate::domain::rejection::Missing;
 use crate::domain::{Event, Operation, ProductId, Seq};
-use crate::journal::reader;
+use crate::journal::{ReadError, reader};
 use crate::owners::Kind;
 use crate::owners::Supervisor;
 use crate::store::{Check, StockSum};
@@ -57,10 +57,9 @@ impl Inner {
 
     async fn check_journal(&self, durable: Seq) -> Check {
         let disk = self.disk.clone();
-        let survey = self.runtime.spawn_blocking(move || reader::survey(disk.as_ref())).await;
+        let survey = self.runtime.spawn_blocking(move || reader::survey_live(disk.as_ref(), durable)).await;
         let name = "journal is whole".to_owned();
         match survey {
-            // A frame that is being written looks torn, so only what was durable counts.
             Ok(Ok(survey)) => {
                 let last = survey.last();
                 let detail = format!(
@@ -107,7 +106,7 @@ impl Inner {
         let mut after = id.map_or(ProductId::new(0), |id| ProductId::new(id.get().saturating_sub(1)));
         loop {
             let limit = if id.is_some() { 1 } else { PAGE };
-            let snapshot = self.store.stock_sums(after, limit).await?;
+            let snapshot = self.ground.store.read(|store| store.stock_sums(after, limit)).await?;
             let mut sums = snapshot.value;
             sums.retain(|sum| id.is_none_or(|id| id == sum.product_id));
             if let Some(product_id) = id.filter(|_| sums.is_empty()) {
@@ -171,8 +170,8 @@ impl Inner {
         let disk = self.disk.clone();
         let read = self.runtime.spawn_blocking(move || {
             let mut moved: HashMap<ProductId, Vec<(Seq, i64)>> = HashMap::new();
-            reader::read(disk.as_ref(), from.next(), |record, _| {
-                for event in record.events.iter().filter(|_| record.seq <= to) {
+            let survey = reader::read_live(disk.as_ref(), from.next(), to, |record| {
+                for event in &record.events {
                     let product = match event {
                         Event::StockMoved(movement) => Some(movement.product_id),
                         Event::ProductCreated { product_id, .. } => Some(*product_id),
@@ -182,12 +181,13 @@ impl Inner {
                         moved.entry(id).or_default().push((record.seq, posting.delta));
                     }
                 }
-                Ok(())
-            })
-            .map(|_| moved)
+            })?;
+            Ok::<_, ReadError>(survey.first().is_some_and(|first| first <= from.next()).then_some(moved))
         });
         match read.await {
-            Ok(Ok(moved)) => Ok(moved),
+            Ok(Ok(Some(moved))) => Ok(moved),
+            // Stored and removed since the store was read; another try sees it there.
+            Ok(Ok(None)) => Err(Busy::ReadTimeout.into()),
             Ok(Err(error)) => {
                 tracing::error!(%error, "the journal's tail could not be read");
                 Err(EngineError::Internal)

@@ -15,7 +15,7 @@ use crate::owners::{Ground, Supervisor, admission::Admission};
 use crate::store::postgres::{PostgresOptions, PostgresStore};
 use crate::store::sqlite::SqliteStore;
 use crate::store::write_behind::{OnStored, Status, WriteBehind};
-use crate::store::{Batch, Claim, Lease, Store, StoreError};
+use crate::store::{Batch, Claim, Lease, Store, StoreError, StoreReader};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -273,11 +273,14 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     for family in &revoked.value {
         revocations.add(*family, revoked.watermark, clock.now());
     }
+    let status = Arc::new(Status::default());
+    let reader = StoreReader::new(store.clone(), stored.clone(), status.clone(), options.read_timeout);
     let ground = Arc::new(Ground {
         journal,
         clock,
         durable: durable.clone(),
         stored: stored.clone(),
+        store: reader,
         halt: halt.clone(),
         unstored: UnstoredObjects::default(),
         revocations,
@@ -285,11 +288,12 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
             keys_per_caller: options.keys_per_caller_max,
             key_retention_seconds: options.key_retention_seconds,
             operations_per_owner: options.operations_per_owner_max,
+            // Products and balances together leave half of all places to what is resident.
+            waiting_for_loads: options.operations_max.div_ceil(4),
         },
     });
     let homes = Arc::new(Homes::start(options.arbiters, &durable, &stored).map_err(failed)?);
     let most = options.residents_max;
-    let status = Arc::new(Status::default());
     let write_behind = WriteBehind {
         store: store.clone(),
         lease,
@@ -303,10 +307,10 @@ async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     };
     let flushing = runtime.spawn(halt.guard("the write-behind", write_behind.run()));
     let inner = Arc::new(Inner {
-        products: Supervisor::start(ground.clone(), homes.clone(), store.clone(), &runtime, most),
-        balances: Supervisor::start(ground.clone(), homes.clone(), store.clone(), &runtime, most),
-        sessions: Supervisor::start(ground.clone(), homes.clone(), store.clone(), &runtime, most),
-        directories: Supervisor::start(ground.clone(), homes.clone(), store.clone(), &runtime, most),
+        products: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        balances: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        sessions: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        directories: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         admission: Arc::new(Admission::new(options.operations_max)),
         acknowledged: Acknowledged::default(),
         hashing: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &secret),

@@ -52,8 +52,11 @@ impl From<crate::journal::Halted> for EngineError {
 }
 
 impl From<crate::journal::SpaceRefusal> for EngineError {
-    fn from(_: crate::journal::SpaceRefusal) -> Self {
-        Busy::StorageFull.into()
+    fn from(refusal: crate::journal::SpaceRefusal) -> Self {
+        match refusal {
+            crate::journal::SpaceRefusal::Full => Busy::StorageFull.into(),
+            crate::journal::SpaceRefusal::Closed => Busy::ShuttingDown.into(),
+        }
     }
 }
 

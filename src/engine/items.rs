@@ -21,7 +21,7 @@ pub(super) fn sku_name(sku: &Sku) -> UniqueName {
 
 /// A name as the store has it, and as of when; what its shard knows beyond that counts more.
 pub(super) async fn seek(engine: &Inner, name: &UniqueName) -> Result<(SoughtName, Seq), EngineError> {
-    let snapshot = engine.store.name_holder(name).await?;
+    let snapshot = engine.ground.store.read(|store| store.name_holder(name)).await?;
     Ok((SoughtName { name: name.clone(), stored: snapshot.value }, snapshot.watermark))
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn create(mut work: Work, request: NewItemRequest) -> Result<Co
         created_at: engine.ground.clock.now(),
         deleted_at: None,
     });
-    let outcome = loop {
+    loop {
         let sought = match &name {
             None => None,
             Some(name) => Some(seek(&engine, name).await?),
@@ -62,17 +62,11 @@ pub(super) async fn create(mut work: Work, request: NewItemRequest) -> Result<Co
         let details = details.clone();
         let command = DirectoryCommand::CreateItem { sku, product_id, details, stock: request.stock };
         let space = work.space().await?;
-        let parties: Vec<Box<dyn Party>> = vec![Box::new(product.clone())];
-        match work.commit(&owner, command, parties, space, read_at).await {
-            Ok(None) => {}
-            Ok(Some(committed)) => break Ok(committed),
-            Err(stop) => break Err(stop),
+        let parties: Vec<Box<dyn Party>> = vec![Box::new(product.pin())];
+        if let Some(committed) = work.commit(&owner, command, parties, space, read_at).await? {
+            return Ok(committed);
         }
-    };
-    if outcome.is_err() {
-        engine.products.discard(product);
     }
-    outcome
 }
 
 fn details_bytes(request: &NewItemRequest) -> usize {

@@ -15,8 +15,10 @@ use crate::owners::messages::{
 use crate::owners::slot::OwnerPermit;
 use crate::owners::{Hold, KeyGuard, Kind, Party, Pin, PinError, Supervisor, homes};
 use aws_lc_rs::hmac;
+use futures_util::FutureExt;
 use serde::Serialize;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -84,7 +86,8 @@ impl Inner {
         Fut: Future<Output = Result<Committed, Stop>> + Send + 'static,
     {
         let engine = self.clone();
-        self.detach(async move {
+        // On the heap at once: a future of this size is not to be moved about.
+        let run = Box::pin(async move {
             // Kept until the answer is there: a shutdown waits for refusals that are still to be written down, too.
             let _permit = engine.enter(call.durability)?;
             let key = match (&call.key, call.caller) {
@@ -108,8 +111,8 @@ impl Inner {
                 Err(Stop::Failed(error)) => Err(error),
                 Err(Stop::Refused(refused, key)) => Err(engine.refuse(operation, refused, key).await),
             }
-        })
-        .await
+        });
+        self.detach(run).await
     }
 
     /// Runs a future in a task of its own, next to the owners: a caller that goes away leaves nothing half done.
@@ -118,9 +121,13 @@ impl Inner {
         future: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {
         let (reply, answer) = oneshot::channel();
+        let engine = self.clone();
         let run = async move {
-            // A caller that is gone is not told.
-            let _ = reply.send(future.await);
+            match AssertUnwindSafe(future).catch_unwind().await {
+                // A caller that is gone is not told.
+                Ok(result) => drop(reply.send(result)),
+                Err(_) => engine.ground.halt.halt(HaltReason::Panic("an operation".into())),
+            }
         };
         if homes::is_home() {
             actix_rt::spawn(run);
@@ -130,8 +137,7 @@ impl Inner {
         answer.await.unwrap_or_else(|_| {
             // The task ended without an answer: it panicked, or its arbiter is gone.
             if !self.admission.is_closed() {
-                self.ground.halt.halt(HaltReason::Panic("an operation".into()));
-                self.ground.journal.abandon();
+                self.ground.halt.halt(HaltReason::Panic("an operation's thread".into()));
             }
             Err(EngineError::Unknown)
         })
@@ -185,7 +191,8 @@ impl Inner {
         let outcome = if let Some(record) = record {
             Outcome::of(&record, None).ok_or(EngineError::Internal)?
         } else {
-            let stored = self.store.outcome(caller, self.fingerprint(key)).await?;
+            let fingerprint = self.fingerprint(key);
+            let stored = self.ground.store.read(|store| store.outcome(caller, fingerprint)).await?;
             stored.value.ok_or(EngineError::Internal)?.outcome
         };
         self.ground.durable.wait(seq).await?;

@@ -5,11 +5,11 @@ use super::call::{LineRequest, OrderRequest, Pricing, PurchaseRequest, ReturnReq
 use super::operate::{Stop, Work};
 use super::{EngineError, Inner};
 use crate::domain::balance::{Balance, BalanceCommand};
-use crate::domain::order::{GoodsReturn, Order, OrderLine, OrderStatus, ReturnLine};
+use crate::domain::order::{GoodsReturn, Order, OrderLine, OrderStatus, ReturnLine, Step};
 use crate::domain::product::{Details, Product, ProductClaim};
 use crate::domain::rejection::Missing;
 use crate::domain::{Money, OrderId, ProductId, Rejection, ReturnId, Seq, UserId};
-use crate::owners::messages::Committed;
+use crate::owners::messages::{Committed, Glimpse};
 use crate::owners::{Party, Pin, PinError};
 use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
@@ -93,8 +93,10 @@ pub(super) async fn step(mut work: Work, request: StepRequest, kind: StepKind) -
         let _permit = work.admit(&owner)?;
         work.extra_bytes = order.lines.len() * LINE_BYTES;
         let products = match kind {
-            StepKind::Cancel => pin_products(&engine, order.units().into_keys()).await?,
-            StepKind::Ship | StepKind::Deliver => Products::new(),
+            StepKind::Cancel if engine.is_cancellable(&owner, &order, read_at).await? => {
+                pin_products(&engine, order.units().into_keys()).await?
+            }
+            _ => Products::new(),
         };
         let space = work.space().await?;
         let parties = hold_room(&mut work, &products, &order.units()).await?;
@@ -167,10 +169,25 @@ pub(super) async fn find(engine: &Inner, id: OrderId) -> Result<Option<Found>, E
             return Ok(Some(Found { order, owner, read_at }));
         }
     }
-    let snapshot = engine.store.order(id).await?;
+    let snapshot = engine.ground.store.read(|store| store.order(id)).await?;
     let Some(order) = snapshot.value.map(|row| row.value) else { return Ok(None) };
     let owner = engine.pin(&engine.balances, order.user_id, Missing::User).await?;
     Ok(Some(Found { order: Arc::new(order), owner, read_at: snapshot.watermark }))
+}
+
+impl Inner {
+    /// Whether goods would come back: an order that cannot be cancelled, or is already, needs no room for them. It never
+    /// becomes cancellable again.
+    async fn is_cancellable(
+        &self,
+        owner: &Pin<Balance>,
+        order: &Arc<Order>,
+        read_at: Seq,
+    ) -> Result<bool, EngineError> {
+        let order = order.clone();
+        let look = move |glimpse: &mut Glimpse<'_, Balance>| glimpse.desk.overlaid(&order, read_at).cancel();
+        Ok(matches!(self.view(owner, look).await?, Ok(Step::Take)))
+    }
 }
 
 /// Pins every product of an order; an unknown one refuses the whole.

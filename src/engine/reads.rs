@@ -115,13 +115,13 @@ impl Inner {
 
     pub(super) async fn items(&self, filter: ItemFilter, page: Page, fresh: Freshness) -> Page2<ProductView> {
         self.caught_up(fresh).await?;
-        let snapshot = self.store.items(&filter, one_more(page)).await?;
+        let snapshot = self.ground.store.read(|store| store.items(&filter, one_more(page))).await?;
         Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark })
     }
 
     pub(super) async fn movements(&self, id: ProductId, page: Page, fresh: Freshness) -> Page2<Movement> {
         self.caught_up(fresh).await?;
-        let snapshot = self.store.movements(id, one_more(page)).await?;
+        let snapshot = self.ground.store.read(|store| store.movements(id, one_more(page))).await?;
         if snapshot.value.is_empty() {
             self.pin(&self.products, id, Missing::Item).await?;
         }
@@ -135,13 +135,13 @@ impl Inner {
         fresh: Freshness,
     ) -> Page2<BalanceView> {
         self.caught_up(fresh).await?;
-        let snapshot = self.store.users(query.as_deref(), one_more(page)).await?;
+        let snapshot = self.ground.store.read(|store| store.users(query.as_deref(), one_more(page))).await?;
         Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark })
     }
 
     pub(super) async fn entries(&self, id: UserId, page: Page, fresh: Freshness) -> Page2<PostedEntry> {
         let (records, as_of) = self.unstored_of(id, fresh).await?;
-        let snapshot = self.store.entries(id, one_more(page)).await?;
+        let snapshot = self.ground.store.read(|store| store.entries(id, one_more(page))).await?;
         let mut rows: BTreeMap<u64, PostedEntry> =
             snapshot.value.into_iter().map(|row| (row.cursor, row.value)).collect();
         for record in &records {
@@ -162,7 +162,7 @@ impl Inner {
         let own = filter.user_id.filter(|user| fresh.caller == Some(*user));
         let Some(user_id) = own else {
             self.caught_up(fresh).await?;
-            let snapshot = self.store.orders(filter, one_more(page)).await?;
+            let snapshot = self.ground.store.read(|store| store.orders(filter, one_more(page))).await?;
             return Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark });
         };
         let (records, as_of) = self.unstored_of(user_id, fresh).await?;
@@ -170,7 +170,7 @@ impl Inner {
         // Rows that have changed since may fall out of the page, so that many more are asked for.
         let more = page.limit.saturating_add(u32::try_from(changed.len()).unwrap_or(u32::MAX));
         let wider = Page { limit: more, before: page.before };
-        let snapshot = self.store.orders(filter, one_more(wider)).await?;
+        let snapshot = self.ground.store.read(|store| store.orders(filter, one_more(wider))).await?;
         let stored = snapshot.value.into_iter().filter(|row| !changed.contains_key(&row.value.id));
         let mut rows: BTreeMap<u64, Order> = stored.map(|row| (row.cursor, row.value)).collect();
         for (cursor, order) in changed.into_values() {
@@ -180,7 +180,8 @@ impl Inner {
                 rows.insert(cursor, order);
             }
         }
-        Ok(Read { value: newest(rows, page), as_of: as_of.max(snapshot.watermark) })
+        // The store may know more, but of the orders laid over its rows only this is sure.
+        Ok(Read { value: newest(rows, page), as_of })
     }
 
     /// The records of a user that the store may not have, durable, and the position that they are complete for.
@@ -190,13 +191,15 @@ impl Inner {
         fresh: Freshness,
     ) -> Result<(Vec<Arc<Record>>, Seq), EngineError> {
         self.reached(fresh.min_seq).await?;
+        // Owners are never behind the journal, so all of this is in what they show.
+        let durable = self.ground.durable.get();
         let owner = self.pin(&self.balances, id, Missing::User).await?;
         let look = |glimpse: &mut Glimpse<'_, crate::domain::balance::Balance>| {
             (glimpse.desk.unstored().cloned().collect::<Vec<_>>(), glimpse.as_of)
         };
         let (records, as_of) = self.view(&owner, look).await?;
         self.ground.durable.wait(as_of).await?;
-        Ok((records, as_of.max(fresh.min_seq.unwrap_or_default())))
+        Ok((records, as_of.max(durable)))
     }
 
     /// Orders that these records placed or changed, as they stand now, with the record that placed them.
@@ -221,7 +224,7 @@ impl Inner {
                     _ => continue,
                 };
                 if let btree_map::Entry::Vacant(place) = changed.entry(id) {
-                    let snapshot = self.store.order(id).await?;
+                    let snapshot = self.ground.store.read(|store| store.order(id)).await?;
                     if let Some(row) = snapshot.value {
                         place.insert((row.cursor, row.value));
                         read_at.insert(id, snapshot.watermark);

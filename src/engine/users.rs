@@ -15,7 +15,7 @@ use crate::domain::text::Email;
 use crate::domain::user::Profile;
 use crate::domain::{Event, FamilyId, Operation, Outcome, Rejection, Seq, UserId};
 use crate::owners::messages::Committed;
-use crate::owners::{Party, Pin};
+use crate::owners::{Party, Pin, Unborn};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -56,38 +56,31 @@ pub(super) async fn register(mut work: Work, registration: Registration) -> Resu
     if request.open_session {
         opened = Some(new_family(&engine, user_id, request.role).await?);
     }
-    let outcome = loop {
+    let committed = loop {
         let (email, read_at) = seek(&engine, &name).await?;
         let grant = opened.as_ref().map(|(opened, _)| (opened.family_id, opened.grant));
         let command = DirectoryCommand::Register { email, user_id, profile: profile.clone(), session: grant };
-        let mut parties: Vec<Box<dyn Party>> = vec![Box::new(user.clone())];
+        let mut parties: Vec<Box<dyn Party>> = vec![Box::new(user.pin())];
         if let Some((_, family)) = &opened {
-            parties.push(Box::new(family.clone()));
+            parties.push(Box::new(family.pin()));
         }
         let space = work.space().await?;
-        match work.commit(&owner, command, parties, space, Some(read_at)).await {
-            Ok(None) => {}
-            Ok(Some(committed)) => break Ok(committed),
-            Err(stop) => break Err(stop),
+        if let Some(committed) = work.commit(&owner, command, parties, space, Some(read_at)).await? {
+            break committed;
         }
     };
-    if outcome.is_err() {
-        engine.balances.discard(user);
-        if let Some((_, family)) = opened {
-            engine.sessions.discard(family);
-        }
-    } else if let (Some(session), Some((opened, _))) = (session, opened) {
+    if let (Some(session), Some((opened, _))) = (session, opened) {
         // A caller that is gone has no use for its session.
         let _ = session.send(opened);
     }
-    outcome
+    Ok(committed)
 }
 
 async fn new_family(
     engine: &Inner,
     user_id: UserId,
     role: crate::domain::user::Role,
-) -> Result<(OpenedSession, Pin<Session>), Stop> {
+) -> Result<(OpenedSession, Unborn<Session>), Stop> {
     let family_id = FamilyId::new(Uuid::now_v7());
     let family = engine.sessions.spawn_unborn(family_id).await;
     let family = family.map_err(|error| engine.not_pinned(error, Missing::Session))?;
@@ -158,7 +151,7 @@ impl Inner {
             let (opened, family) = new_family(&engine, user_id, role).await?;
             let space = work.space().await?;
             let command = SessionCommand::Open { family_id: opened.family_id, grant: opened.grant };
-            let outcome = committed(work.commit(&family, command, Vec::new(), space, None).await?)?;
+            let outcome = committed(work.commit(&family.pin(), command, Vec::new(), space, None).await?)?;
             // A caller that is gone has no use for its session.
             let _ = report.send(opened);
             Ok(outcome)

@@ -1,13 +1,16 @@
 //! The application: its routes, once for serving and once for the OpenAPI document, and what each worker keeps.
 
 use super::body::Limits;
+use super::drain::Drain;
 use super::observe::{Edge, Observe};
 use super::problem::{Problem, ProblemDocument};
 use super::routes::Routes;
 use super::throttle::Throttle;
 use super::token_cache::TokenCache;
 use super::tokens::{Access, Tokens};
-use super::{HttpOptions, auth, balances, items, operations, orders, purchases, returns, stock, users};
+use super::{
+    HttpOptions, auth, balances, explanations, items, operations, orders, purchases, returns, stock, users,
+};
 use crate::domain::Timestamp;
 use crate::engine::Engine;
 use actix_web::body::BoxBody;
@@ -35,6 +38,7 @@ pub struct Shared {
     pub by_account: Throttle,
     pub by_address: Throttle,
     pub routes: Arc<Routes>,
+    pub drain: Arc<Drain>,
     /// The OpenAPI document, written once.
     pub document: String,
 }
@@ -47,6 +51,7 @@ impl Shared {
             by_account: Throttle::new(options.login_attempts_per_minute),
             by_address: Throttle::new(options.login_attempts_per_minute_per_address),
             routes: Arc::new(Routes::of(&document)),
+            drain: Arc::default(),
             document: document.to_json().unwrap_or_default(),
             engine,
             options,
@@ -100,7 +105,8 @@ pub struct Web(Rc<Worker>);
 
 impl Web {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let edge = Rc::new(Edge::new(shared.routes.clone(), shared.options.slow_request));
+        let edge =
+            Rc::new(Edge::new(shared.routes.clone(), shared.options.slow_request, shared.drain.clone()));
         Self(Rc::new(Worker { shared, cache: RefCell::new(TokenCache::new()), edge }))
     }
 
@@ -178,6 +184,7 @@ pub fn build(
         .into_utoipa_app()
         .service(scope("/api/v1").configure(api))
         .configure(operations::routes)
+        .configure(explanations::routes)
         .into_app()
         .service(operations::swagger_ui())
         .default_service(web::to(elsewhere))
@@ -187,7 +194,7 @@ pub fn build(
 /// Nothing is at this address, or not with this method.
 pub async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let edge = request.app_data::<Rc<Edge>>().ok_or_else(Problem::internal)?;
-    match edge.routes.allowed(request.path()) {
+    match edge.routes.allowed(request.match_info().as_str()) {
         Some(methods) => Err(Problem::method_not_allowed(&methods)),
         None => Err(Problem::not_found("nothing is at this address")),
     }
@@ -200,6 +207,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         .openapi(Base::openapi())
         .service(scope("/api/v1").configure(api))
         .configure(operations::routes)
+        .configure(explanations::routes)
         .split_for_parts();
     promise_problems(&mut document);
     document

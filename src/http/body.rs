@@ -2,8 +2,12 @@
 //! domain type or a problem that names the field.
 
 use super::HttpOptions;
+use super::drain::Drain;
+use super::extract::only;
+use super::observe::Edge;
 use super::problem::{FieldErrors, Problem};
 use super::validate::Checks;
+use crate::engine::Busy;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut};
@@ -16,6 +20,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_path_to_error::Segment;
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A client that is still sending is heard out up to here, so that it gets to read the refusal.
@@ -56,6 +61,7 @@ impl<T: Input> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let limits = request.app_data::<Limits>().copied().ok_or_else(Problem::internal);
+        let edge = request.app_data::<Rc<Edge>>().cloned().ok_or_else(Problem::internal);
         let checked = limits.and_then(|limits| {
             let limit = if T::LARGE { limits.large } else { limits.small };
             let media = media_type(request.headers())?;
@@ -64,7 +70,7 @@ impl<T: Input> FromRequest for Body<T> {
         let payload = payload.take();
         Box::pin(async move {
             let (limit, deadline, media, announced) = checked?;
-            let bytes = receive(payload, limit, announced, deadline).await?;
+            let bytes = receive(payload, limit, announced, deadline, &edge?.drain).await?;
             if bytes.is_empty() && T::OPTIONAL {
                 return interpret::<T>(b"{}").map(Body);
             }
@@ -83,12 +89,12 @@ enum Media {
 }
 
 fn media_type(headers: &HeaderMap) -> Result<Media, Problem> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+    if let Some(encoding) = only(headers, &header::CONTENT_ENCODING)?
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
         return Err(Problem::unsupported_media_type("send the body without content-encoding"));
     }
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Media::Absent) };
+    let Some(value) = only(headers, &header::CONTENT_TYPE)? else { return Ok(Media::Absent) };
     // What nearly everybody sends.
     if value.as_bytes() == b"application/json" {
         return Ok(Media::Json);
@@ -119,13 +125,18 @@ async fn receive(
     limit: usize,
     announced: Option<usize>,
     deadline: Duration,
+    drain: &Drain,
 ) -> Result<Bytes, Problem> {
     if announced.is_some_and(|length| length > DISCARDED_MAX.max(limit)) {
         return Err(Problem::too_large(limit));
     }
-    match tokio::time::timeout(deadline, collect(payload, limit)).await {
-        Ok(collected) => collected,
-        Err(_) => Err(Problem::request_timeout()),
+    tokio::select! {
+        biased;
+        collected = tokio::time::timeout(deadline, collect(payload, limit)) => {
+            collected.unwrap_or_else(|_| Err(Problem::request_timeout()))
+        }
+        // The engine would not take it on any more, so it is not worth waiting for.
+        () = drain.begun() => Err(Busy::ShuttingDown.into()),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::domain::{FamilyId, LIMIT, OrderId, ProductId, Seq, UserId};
 use crate::engine::{Call, Durability, Freshness};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
@@ -108,8 +108,7 @@ fn identify(request: &HttpRequest) -> Soon<Caller> {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
-    let value = headers
-        .get(header::AUTHORIZATION)
+    let value = only(headers, &header::AUTHORIZATION)?
         .ok_or_else(|| Problem::unauthenticated("send authorization: Bearer <access token>"))?
         .as_bytes();
     match value.split_at_checked(7) {
@@ -218,14 +217,13 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if values.next().is_some() {
         return Err(invalid());
     }
-    let value = value.as_bytes();
-    let key = match value {
-        [b'"', inner @ .., b'"'] => inner,
+    let key = match value.as_bytes() {
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'"') => inner,
+        [b'"', ..] | [.., b'"'] => return Err(invalid()),
         bare => bare,
     };
     let printable = key.iter().all(|byte| (b' '..=b'~').contains(byte));
-    let quoted = key.len() != value.len();
-    if !(1..=255).contains(&key.len()) || !printable || (quoted && key.contains(&b'"')) {
+    if !(1..=255).contains(&key.len()) || !printable {
         return Err(invalid());
     }
     String::from_utf8(key.to_vec()).map(Some).map_err(|_| invalid())
@@ -243,8 +241,18 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     Ok(Some(bare.parse().unwrap_or(0)))
 }
 
+/// The value of a header that says one thing; said twice, nobody knows which of the two is meant.
+pub fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = headers.get_all(name);
+    let value = values.next();
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err(Problem::bad_request(format!("{name} must be given once"))),
+    }
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    match headers.get(name) {
+    match only(headers, name)? {
         None => Ok(None),
         Some(value) => {
             value.to_str().map(Some).map_err(|_| Problem::bad_request(format!("{name} must be ASCII")))

@@ -8,11 +8,11 @@ fn terms(name: &'static str, value: &str) -> Result<Terms, &'static str> {
 
 #[test]
 fn a_key_is_bare_or_quoted() {
-    for (sent, key) in [("abc", "abc"), ("\"abc\"", "abc"), ("a b", "a b"), ("\"", "\"")] {
+    for (sent, key) in [("abc", "abc"), ("\"abc\"", "abc"), ("a b", "a b"), ("a\"b", "a\"b")] {
         assert_eq!(terms("idempotency-key", sent).map(|terms| terms.key), Ok(Some(key.to_owned())), "{sent}");
     }
     let long = "x".repeat(256);
-    for bad in ["", "\"\"", "ä", "\"a\"b\"", long.as_str()] {
+    for bad in ["", "\"", "\"\"", "\"a", "a\"", "ä", "\"a\"b\"", long.as_str()] {
         assert_eq!(terms("idempotency-key", bad).err(), Some("idempotency_key_invalid"), "{bad}");
     }
     let twice = TestRequest::default()

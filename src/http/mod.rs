@@ -5,7 +5,11 @@ mod app;
 mod auth;
 mod balances;
 mod body;
+mod connection;
+mod drain;
+mod explanations;
 mod extract;
+mod head;
 mod headers;
 mod items;
 mod lines;
@@ -112,6 +116,16 @@ pub struct Running {
     pub handle: ServerHandle,
     /// Ends when the server has stopped.
     pub server: JoinHandle<io::Result<()>>,
+    drain: Arc<drain::Drain>,
+}
+
+impl Running {
+    /// From now on everything but health and metrics is answered 503 `shutting_down`, on connections old and new, and so are
+    /// requests whose bodies have not arrived whole. What the engine has taken on goes on. For the time until the engine
+    /// has ended and the server can be stopped.
+    pub fn drain(&self) {
+        self.drain.begin();
+    }
 }
 
 /// Binds a listener with a queue of `backlog` connections. Needs a Tokio runtime.
@@ -144,6 +158,7 @@ pub fn serve(
     let workers = options.workers.max(1);
     let upkeep = metrics.clone();
     let shared = Arc::new(app::Shared::new(engine, options.clone(), metrics));
+    let drain = shared.drain.clone();
     let server = HttpServer::new(move || {
         shared.engine.lend_this_arbiter();
         app::build(app::Web::new(shared.clone()))
@@ -156,6 +171,9 @@ pub fn serve(
     .tcp_nodelay(true)
     .shutdown_timeout(options.stop_timeout.as_secs())
     .disable_signals()
+    .on_connect(|_, data| {
+        data.insert(connection::Connection::default());
+    })
     .listen(listener)?
     .run();
     let handle = server.handle();
@@ -171,7 +189,7 @@ pub fn serve(
         folding.abort();
         ended
     });
-    Ok(Running { handle, server })
+    Ok(Running { handle, server, drain })
 }
 
 /// The OpenAPI document as JSON.

@@ -1,17 +1,21 @@
-//! The outermost layer: gives every request an id, catches panics, writes every failure out as problem+json, counts,
-//! and logs.
+//! The outermost layer: gives every request an id, refuses those that come too late, catches panics, writes every failure
+//! out as problem+json, counts, and logs.
 
+use super::connection::Connection;
+use super::drain::Drain;
+use super::head;
 use super::headers::REQUEST_ID;
 use super::meters::Meters;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::engine::Busy;
 use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, Ready, ready};
+use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
@@ -27,11 +31,23 @@ pub struct Edge {
     pub meters: RefCell<Meters>,
     /// Requests that take longer are logged at info.
     pub slow_request: Duration,
+    pub drain: Arc<Drain>,
 }
 
 impl Edge {
-    pub fn new(routes: Arc<Routes>, slow_request: Duration) -> Self {
-        Self { meters: RefCell::new(Meters::new(routes.clone())), routes, slow_request }
+    pub fn new(routes: Arc<Routes>, slow_request: Duration, drain: Arc<Drain>) -> Self {
+        Self { meters: RefCell::new(Meters::new(routes.clone())), routes, slow_request, drain }
+    }
+
+    /// Why a request must not reach its handler.
+    fn refuse(&self, connection: &Connection, route: Option<usize>) -> Option<Problem> {
+        if connection.is_closing() {
+            let detail = "sent behind a request that closes the connection; send it again on a new one";
+            return Some(Problem::bad_request(detail));
+        }
+        // Operators want to see how the end goes.
+        let is_watching = || matches!(self.routes.name(route), "/health/live" | "/health/ready" | "/metrics");
+        (self.drain.has_begun() && !is_watching()).then(|| Busy::ShuttingDown.into())
     }
 }
 
@@ -69,13 +85,22 @@ where
 
     forward_ready!(inner);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let started = Instant::now();
         let edge = self.edge.clone();
         let request_id = request_id(request.headers());
-        let route = edge.routes.find(request.path());
+        let route = edge.routes.find(request.match_info().as_str());
         let method = request.method().clone();
-        let handled = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let connection = request.conn_data::<Connection>().cloned().unwrap_or_default();
+        let handled = if let Some(problem) = edge.refuse(&connection, route) {
+            connection.close();
+            Either::Left(ready(Ok(request.error_response(problem))))
+        } else {
+            connection.take_up(&mut request);
+            head::as_get(&mut request);
+            Either::Right(self.inner.call(request))
+        };
+        let handled = AssertUnwindSafe(handled).catch_unwind();
         Box::pin(async move {
             let handled = if tracing::enabled!(Level::DEBUG) {
                 let route = edge.routes.name(route);
@@ -85,7 +110,10 @@ where
                 handled.await
             };
             let answered = match handled {
-                Ok(Ok(response)) => Ok(complete(response, &request_id)),
+                Ok(Ok(response)) => {
+                    let response = complete(response, &request_id, &connection);
+                    Ok(if method == Method::HEAD { head::without_body(response) } else { response })
+                }
                 Ok(Err(error)) => {
                     let problem = Problem::of_status(error.as_response_error().status_code());
                     Err(problem.identified_by(request_id.clone()))
@@ -94,7 +122,10 @@ where
             };
             let status = match &answered {
                 Ok(response) => response.status(),
-                Err(problem) => actix_web::ResponseError::status_code(problem),
+                Err(problem) => {
+                    connection.close();
+                    actix_web::ResponseError::status_code(problem)
+                }
             };
             finish(&edge, &method, route, status, started.elapsed(), &request_id);
             answered.map_err(Error::from)
@@ -116,7 +147,17 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
-fn complete(mut response: ServiceResponse<BoxBody>, request_id: &HeaderValue) -> ServiceResponse<BoxBody> {
+fn complete(
+    mut response: ServiceResponse<BoxBody>,
+    request_id: &HeaderValue,
+    connection: &Connection,
+) -> ServiceResponse<BoxBody> {
+    let head = response.response_mut().head_mut();
+    if connection.is_closing() || head.connection_type() == ConnectionType::Close {
+        connection.close();
+        // Said here too, because actix-http goes by the request that it has read last.
+        head.set_connection_type(ConnectionType::Close);
+    }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         response = as_problem(response, request_id);

@@ -34,7 +34,7 @@ async fn panics() -> HttpResponse {
 
 /// Sends a request to an application with the real outer layers; its status, problem and headers.
 async fn send(request: test::TestRequest) -> (u16, Value, HeaderMap) {
-    let edge = Rc::new(Edge::new(Arc::new(Routes::of(&document())), Duration::from_secs(1)));
+    let edge = Rc::new(Edge::new(Arc::new(Routes::of(&document())), Duration::from_secs(1), Arc::default()));
     let app = App::new()
         .app_data(Limits { small: 64, large: 128, deadline: Duration::from_millis(50) })
         .app_data(edge.clone())
@@ -78,7 +78,7 @@ async fn every_failure_is_a_problem() {
     assert_problem(test::TestRequest::get().uri("/nothing"), 404, "not_found").await;
     let headers =
         assert_problem(test::TestRequest::put().uri("/api/v1/items/7"), 405, "method_not_allowed").await;
-    assert_eq!(text(&headers, &header::ALLOW), "GET, PATCH, DELETE");
+    assert_eq!(text(&headers, &header::ALLOW), "GET, HEAD, PATCH, DELETE");
     assert_problem(post("{"), 400, "malformed_json").await;
     assert_problem(post(""), 400, "malformed_json").await;
     assert_problem(post(r#"{"amount":0}"#), 422, "validation_failed").await;

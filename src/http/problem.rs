@@ -217,7 +217,7 @@ impl Problem {
 }
 
 /// `insufficient_stock` → `Insufficient stock`.
-fn title(code: &str) -> String {
+pub fn title(code: &str) -> String {
     let mut title = code.replace('_', " ");
     if let Some(first) = title.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -238,8 +238,9 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.0.status);
-        if matches!(self.0.status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
-            // What is left of the body is not worth waiting for.
+        let unread = matches!(self.0.status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE);
+        // What is left of the body is not worth waiting for; and after a panic nobody knows whether any is left.
+        if unread || self.0.request_id.is_some() {
             response.force_close();
         }
         let mut response = response.finish();

@@ -35,13 +35,18 @@ impl Query {
             .map_err(|_| Problem::bad_request("the query string cannot be read"))
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    fn get(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        match values.next() {
+            None => Ok(value),
+            Some(_) => Err(Problem::bad_request(format!("{name} must be given once"))),
+        }
     }
 
     /// A search text; empty means none.
     pub fn text(&self, name: &str) -> Result<Option<String>, Problem> {
-        match self.get(name) {
+        match self.get(name)? {
             None | Some("") => Ok(None),
             Some(text) if text.contains('\0') || text.chars().count() > TEXT_MAX => {
                 let detail = format!("{name} must be at most {TEXT_MAX} characters, without U+0000");
@@ -54,7 +59,7 @@ impl Query {
     /// One of a closed set of words.
     pub fn word<T>(&self, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
         let unknown = || Problem::bad_request(format!("{name} has an unknown value"));
-        self.get(name).map(|word| read(word).ok_or_else(unknown)).transpose()
+        self.get(name)?.map(|word| read(word).ok_or_else(unknown)).transpose()
     }
 
     pub fn flag(&self, name: &str) -> Result<bool, Problem> {
@@ -67,7 +72,7 @@ impl Query {
 
     /// `limit` alone, for lists without a cursor.
     pub fn limit(&self) -> Result<u32, Problem> {
-        match self.get("limit").map(str::parse) {
+        match self.get("limit")?.map(str::parse) {
             None => Ok(LIMIT_DEFAULT),
             Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
             Some(_) => Err(Problem::bad_request(format!("limit must be an integer from 1 to {LIMIT_MAX}"))),
@@ -75,7 +80,7 @@ impl Query {
     }
 
     pub fn page(&self) -> Result<Page, Problem> {
-        let before = match self.get("cursor") {
+        let before = match self.get("cursor")? {
             None | Some("") => None,
             Some(cursor) => Some(
                 read_cursor(cursor)
@@ -116,7 +121,7 @@ mod tests {
             |text| Query::read(text).and_then(|query| query.limit()).map_err(|problem| problem.code());
         assert_eq!(limit(""), Ok(20));
         assert_eq!(limit("limit=100"), Ok(100));
-        for bad in ["limit=0", "limit=101", "limit=x", "limit=-1", "limit=1.5"] {
+        for bad in ["limit=1&limit=1", "limit=0", "limit=101", "limit=x", "limit=-1", "limit=1.5"] {
             assert_eq!(limit(bad), Err("bad_request"), "{bad} was accepted");
         }
     }

@@ -24,7 +24,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 #[serde(deny_unknown_fields)]
 struct ReturnDto {
     user_id: i64,
-    /// Bounds the return by what this order has left.
+    /// Bounds the return, product by product, by what this order has left: units, and what was paid for them.
     order_id: Option<String>,
     #[schema(value_type = Vec<LineDto>)]
     items: Vec<Object<LineDto>>,

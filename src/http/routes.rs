@@ -2,24 +2,34 @@
 //! "no such address" from "not with this method". No second list to keep in step.
 
 use actix_web::http::Method;
+use std::str::Split;
 use utoipa::openapi::OpenApi;
 
-/// All templates, by their number of segments.
+/// All templates, as a tree of segments: it is walked for every request.
 pub struct Routes {
     templates: Vec<Template>,
-    by_length: Vec<Vec<usize>>,
+    /// The first is the root.
+    nodes: Vec<Node>,
 }
 
 struct Template {
     text: String,
-    /// `None` stands for anything.
-    segments: Vec<Option<String>>,
     methods: Vec<Method>,
+}
+
+#[derive(Default)]
+struct Node {
+    /// Where a segment of just this text leads.
+    literals: Vec<(String, usize)>,
+    /// Where any other segment leads that is not empty.
+    id: Option<usize>,
+    /// The template that ends here.
+    template: Option<usize>,
 }
 
 impl Routes {
     pub fn of(document: &OpenApi) -> Self {
-        let mut routes = Self { templates: Vec::new(), by_length: Vec::new() };
+        let mut routes = Self { templates: Vec::new(), nodes: vec![Node::default()] };
         for (path, item) in &document.paths.paths {
             let operations = [
                 (Method::GET, &item.get),
@@ -32,39 +42,54 @@ impl Routes {
             routes.add(path, methods.map(|(method, _)| method).collect());
         }
         // Served by the bundled Swagger UI and so not in its document.
-        routes.add("/docs", vec![Method::GET]);
-        routes.add("/docs/{file}", vec![Method::GET]);
+        for path in ["/docs", "/docs/", "/docs/{file}"] {
+            routes.add(path, vec![Method::GET]);
+        }
         routes
     }
 
-    fn add(&mut self, text: &str, methods: Vec<Method>) {
-        let segments: Vec<_> =
-            text.split('/').map(|part| (!part.starts_with('{')).then(|| part.to_owned())).collect();
-        if self.by_length.len() <= segments.len() {
-            self.by_length.resize_with(segments.len() + 1, Vec::new);
+    fn add(&mut self, text: &str, mut methods: Vec<Method>) {
+        if let Some(get) = methods.iter().position(|method| *method == Method::GET) {
+            methods.insert(get + 1, Method::HEAD);
         }
-        if let Some(same_length) = self.by_length.get_mut(segments.len()) {
-            same_length.push(self.templates.len());
+        let mut place = 0;
+        for segment in text.split('/') {
+            place = self.child(place, segment);
         }
-        self.templates.push(Template { text: text.to_owned(), segments, methods });
+        self.nodes[place].template = Some(self.templates.len());
+        self.templates.push(Template { text: text.to_owned(), methods });
     }
 
-    /// The number of the template that a path follows; literal segments win over ids.
+    /// The node behind a segment of a template, made if need be.
+    fn child(&mut self, parent: usize, segment: &str) -> usize {
+        let fresh = self.nodes.len();
+        let node = &mut self.nodes[parent];
+        let found = if segment.starts_with('{') {
+            *node.id.get_or_insert(fresh)
+        } else if let Some((_, known)) = node.literals.iter().find(|(text, _)| text == segment) {
+            *known
+        } else {
+            node.literals.push((segment.to_owned(), fresh));
+            fresh
+        };
+        if found == fresh {
+            self.nodes.push(Node::default());
+        }
+        found
+    }
+
+    /// The number of the template that a path follows, unescaped as the router has it; literal segments win over ids.
     pub fn find(&self, path: &str) -> Option<usize> {
-        let candidates = self.by_length.get(path.split('/').count())?;
-        let follows = |index: &&usize| {
-            self.templates.get(**index).is_some_and(|template| {
-                template
-                    .segments
-                    .iter()
-                    .zip(path.split('/'))
-                    .all(|(wanted, part)| wanted.as_ref().is_none_or(|wanted| wanted == part))
-            })
-        };
-        let literal = |index: &&usize| {
-            self.templates.get(**index).map(|template| template.segments.iter().flatten().count())
-        };
-        candidates.iter().filter(follows).max_by_key(literal).copied()
+        self.follow(0, path.split('/'))
+    }
+
+    fn follow(&self, place: usize, mut rest: Split<'_, char>) -> Option<usize> {
+        let node = self.nodes.get(place)?;
+        let Some(segment) = rest.next() else { return node.template };
+        let literal = node.literals.iter().find(|(text, _)| text == segment);
+        literal
+            .and_then(|(_, next)| self.follow(*next, rest.clone()))
+            .or_else(|| self.follow(node.id.filter(|_| !segment.is_empty())?, rest))
     }
 
     /// The template with that number; anything else is "unmatched".
@@ -91,9 +116,12 @@ mod tests {
     fn an_address_is_told_from_its_methods() {
         let routes = Routes::of(&crate::http::app::document());
         assert_eq!(routes.allowed("/api/v1/items/7/purchase").as_deref(), Some("POST"));
-        assert_eq!(routes.allowed("/api/v1/items/7").as_deref(), Some("GET, PATCH, DELETE"));
+        assert_eq!(routes.allowed("/api/v1/items/7").as_deref(), Some("GET, HEAD, PATCH, DELETE"));
+        assert_eq!(routes.allowed("/api/v1/items/"), None);
         assert_eq!(routes.allowed("/api/v1/nothing"), None);
         assert_eq!(routes.name(routes.find("/api/v1/orders/x/cancel")), "/api/v1/orders/{id}/cancel");
         assert_eq!(routes.name(None), "unmatched");
+        assert_eq!(routes.allowed("/api/v1/items/7/purchase/now"), None);
+        assert_eq!(routes.allowed(""), None);
     }
 }

@@ -105,7 +105,7 @@ impl Journal {
     /// Sets room for one record of at most `bytes` apart, so that enqueueing it can neither fail nor block.
     ///
     /// # Errors
-    /// [`SpaceRefusal`] when the disk has no room for another segment.
+    /// [`SpaceRefusal`] when the disk has no room for another segment, or the journal is closed.
     pub async fn reserve(&self, bytes: usize) -> Result<Reservation, SpaceRefusal> {
         space::Space::reserve(&self.space, bytes).await
     }
@@ -126,6 +126,7 @@ impl Journal {
     /// Lets every waiter and the writer see that the engine halted.
     pub fn abandon(&self) {
         self.tail.close();
+        self.space.close();
         self.durable.abandon();
     }
 

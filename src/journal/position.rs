@@ -33,27 +33,64 @@ pub struct Position {
 
 #[derive(Default)]
 struct Shard {
-    /// Ascending by position, but for late comers.
-    waiters: Mutex<VecDeque<(u64, Waker)>>,
+    waiters: Mutex<Waiters>,
     /// Whether `waiters` may hold anybody; lets an advance skip idle shards.
     occupied: AtomicBool,
     attended: AtomicBool,
     attendant: AtomicWaker,
 }
 
+#[derive(Default)]
+struct Waiters {
+    /// Ascending by position, then by number: arrivals are nearly in that order already.
+    line: VecDeque<Waiter>,
+    next_number: u64,
+}
+
+struct Waiter {
+    wanted: u64,
+    number: u64,
+    waker: Waker,
+}
+
+impl Waiters {
+    fn place_of(&self, wanted: u64, number: u64) -> Option<usize> {
+        self.line.binary_search_by_key(&(wanted, number), |waiter| (waiter.wanted, waiter.number)).ok()
+    }
+}
+
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, Waker)>> {
+    fn lock(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn register(&self, position: u64, waker: &Waker) {
+    /// Puts a waiter in line; the number is for finding it again.
+    fn register(&self, wanted: u64, waker: &Waker) -> u64 {
         let mut waiters = self.lock();
-        let mut place = waiters.len();
-        while place > 0 && waiters[place - 1].0 > position {
+        let number = waiters.next_number;
+        waiters.next_number += 1;
+        let mut place = waiters.line.len();
+        while place > 0 && waiters.line[place - 1].wanted > wanted {
             place -= 1;
         }
-        waiters.insert(place, (position, waker.clone()));
+        waiters.line.insert(place, Waiter { wanted, number, waker: waker.clone() });
         self.occupied.store(true, Ordering::SeqCst);
+        number
+    }
+
+    /// Has a waiter that is still in line woken by another waker. False when it was woken already.
+    fn renew(&self, wanted: u64, number: u64, waker: &Waker) -> bool {
+        let mut waiters = self.lock();
+        let Some(place) = waiters.place_of(wanted, number) else { return false };
+        waiters.line[place].waker.clone_from(waker);
+        true
+    }
+
+    fn leave(&self, wanted: u64, number: u64) {
+        let mut waiters = self.lock();
+        if let Some(place) = waiters.place_of(wanted, number) {
+            waiters.line.remove(place);
+        }
     }
 
     fn wake(&self, reached: u64) {
@@ -62,11 +99,12 @@ impl Shard {
             let mut count = 0;
             {
                 let mut waiters = self.lock();
-                while count < ready.len() && waiters.front().is_some_and(|(wanted, _)| *wanted <= reached) {
-                    ready[count] = waiters.pop_front().map(|(_, waker)| waker);
+                let line = &mut waiters.line;
+                while count < ready.len() && line.front().is_some_and(|waiter| waiter.wanted <= reached) {
+                    ready[count] = line.pop_front().map(|waiter| waiter.waker);
                     count += 1;
                 }
-                if waiters.is_empty() {
+                if line.is_empty() {
                     self.occupied.store(false, Ordering::SeqCst);
                 }
             }
@@ -128,7 +166,7 @@ impl Position {
     /// # Errors
     /// [`Halted`] when the engine halted before.
     pub fn wait(self: &Arc<Self>, seq: Seq) -> Wait {
-        Wait { position: self.clone(), wanted: seq.get() }
+        Wait { position: self.clone(), wanted: seq.get(), place: None }
     }
 
     /// Runs for ever on the calling thread and completes that thread's waiters there. One per thread, on its event loop.
@@ -146,39 +184,62 @@ impl Position {
     }
 }
 
-/// The future of [`Position::wait`].
+/// The future of [`Position::wait`]. Dropped early, it leaves nothing behind.
 pub struct Wait {
     position: Arc<Position>,
     wanted: u64,
+    /// Shard and number of the waker that is in line for this future.
+    place: Option<(usize, u64)>,
+}
+
+impl Wait {
+    fn look(&self) -> Poll<Result<(), Halted>> {
+        if self.position.reached.load(Ordering::SeqCst) >= self.wanted {
+            Poll::Ready(Ok(()))
+        } else if self.position.halt.is_halted() {
+            Poll::Ready(Err(Halted))
+        } else {
+            Poll::Pending
+        }
+    }
 }
 
 impl Future for Wait {
     type Output = Result<(), Halted>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let position = &self.position;
-        let look = || {
-            if position.reached.load(Ordering::SeqCst) >= self.wanted {
-                Poll::Ready(Ok(()))
-            } else if position.halt.is_halted() {
-                Poll::Ready(Err(Halted))
-            } else {
-                Poll::Pending
-            }
-        };
-        let now = look();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let now = self.look();
         if now.is_ready() {
             return now;
         }
-        position.shards[SHARD.with(Cell::get)].register(self.wanted, context.waker());
+        let (wanted, waker) = (self.wanted, context.waker());
+        let in_line = self
+            .place
+            .is_some_and(|(shard, number)| self.position.shards[shard].renew(wanted, number, waker));
+        if !in_line {
+            let shard = SHARD.with(Cell::get);
+            self.place = Some((shard, self.position.shards[shard].register(wanted, waker)));
+        }
         // An advance between the first look and the registration would have woken nobody.
-        look()
+        self.look()
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        // Once the position is reached, whoever advanced it takes the waker out of the line.
+        if let Some((shard, number)) = self.place
+            && self.position.reached.load(Ordering::SeqCst) < self.wanted
+        {
+            self.position.shards[shard].leave(self.wanted, number);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn everyone_is_woken_when_their_position_is_reached() {
@@ -210,5 +271,19 @@ mod tests {
         halt.halt(super::super::HaltReason::Sync("test".into()));
         position.abandon();
         assert_eq!(waiting.await.expect("joined"), Err(Halted));
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_leaves_no_waker_behind() {
+        let position = Arc::new(Position::new(Seq::ZERO, Arc::default()));
+        for _ in 0..3 {
+            let given_up = tokio::time::timeout(std::time::Duration::ZERO, position.wait(Seq::new(9))).await;
+            assert!(given_up.is_err());
+        }
+        let mut polled_twice = std::pin::pin!(position.wait(Seq::new(9)));
+        assert!(polled_twice.as_mut().now_or_never().is_none());
+        assert!(polled_twice.as_mut().now_or_never().is_none());
+        let in_line: usize = position.shards.iter().map(|shard| shard.lock().line.len()).sum();
+        assert_eq!(in_line, 1, "only the one that still waits, once");
     }
 }

@@ -9,6 +9,7 @@ use super::error::ReadError;
 use super::frame::{self, Found};
 use super::segment::{self, Header};
 use crate::domain::{Record, Seq};
+use std::io;
 use uuid::Uuid;
 
 /// Bytes of a segment that were never written.
@@ -70,7 +71,16 @@ impl Survey {
 /// # Errors
 /// [`ReadError`] for whatever cannot be the work of this journal and one crash.
 pub fn survey(disk: &dyn Disk) -> Result<Survey, ReadError> {
-    visit(disk, Seq::new(u64::MAX), &mut |_, _| Ok(()))
+    visit(disk, END, END, &mut |_, _| Ok(()))
+}
+
+/// As [`survey`], of a journal that is being written: only up to `durable`, which must be so already, and without segments
+/// that are removed meanwhile.
+///
+/// # Errors
+/// As [`survey`].
+pub fn survey_live(disk: &dyn Disk, durable: Seq) -> Result<Survey, ReadError> {
+    visit(disk, END, durable, &mut |_, _| Ok(()))
 }
 
 /// Surveys the journal and hands each record from `from` on to `each`, in order, with the length of its bytes.
@@ -79,12 +89,35 @@ pub fn read(
     from: Seq,
     mut each: impl FnMut(Record, usize) -> Result<(), ReadError>,
 ) -> Result<Survey, ReadError> {
-    visit(disk, from, &mut each)
+    visit(disk, from, END, &mut each)
 }
+
+/// As [`read`], of a journal that is being written: only up to `until`, which must be durable already. What comes back says
+/// whether `from` is still there.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_live(
+    disk: &dyn Disk,
+    from: Seq,
+    until: Seq,
+    mut each: impl FnMut(Record),
+) -> Result<Survey, ReadError> {
+    visit(disk, from, until, &mut |record, _| {
+        if record.seq <= until {
+            each(record);
+        }
+        Ok(())
+    })
+}
+
+/// Beyond every record: nothing is left out.
+const END: Seq = Seq::new(u64::MAX);
 
 type Each<'a> = &'a mut dyn FnMut(Record, usize) -> Result<(), ReadError>;
 
-fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError> {
+/// Decodes what begins at `from`, and checks everything up to `until`.
+fn visit(disk: &dyn Disk, from: Seq, until: Seq, each: Each<'_>) -> Result<Survey, ReadError> {
     let mut numbers: Vec<u32> = disk.list()?.iter().filter_map(|name| segment::parse_name(name)).collect();
     numbers.sort_unstable();
     if let Some(gap) = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1) {
@@ -92,10 +125,26 @@ fn visit(disk: &dyn Disk, from: Seq, each: Each<'_>) -> Result<Survey, ReadError
     }
     let mut survey = Survey { journal_id: None, segments: Vec::new(), empty: Vec::new(), torn: None };
     for number in numbers {
-        let bytes = disk.read(&segment::file_name(number))?;
+        // Behind the end of a journal that is being written, frames appear while they are looked at.
+        if survey.last() >= until {
+            break;
+        }
+        let bytes = match disk.read(&segment::file_name(number)) {
+            // Removed since it was listed: the store has all of it.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && until < END && survey.segments.is_empty() =>
+            {
+                continue;
+            }
+            bytes => bytes?,
+        };
         check_header(&bytes, number, &mut survey)?;
-        let scan =
-            Scan { number, bytes: &bytes, expected: survey.segments.last().map(|known| known.last.next()) };
+        let scan = Scan {
+            number,
+            bytes: &bytes,
+            expected: survey.segments.last().map(|known| known.last.next()),
+            until,
+        };
         match scan.run(&mut survey.torn, from, each)? {
             None => survey.empty.push(number),
             Some(_) if !survey.empty.is_empty() => {
@@ -144,6 +193,8 @@ struct Scan<'a> {
     bytes: &'a [u8],
     /// The record that must come next; none for the first of all.
     expected: Option<Seq>,
+    /// Nothing behind the frame with this record is looked at.
+    until: Seq,
 }
 
 impl Scan<'_> {
@@ -179,6 +230,9 @@ impl Scan<'_> {
                     });
                     (known.last, known.end) = (last, offset as u64);
                     known.frames += 1;
+                    if last >= self.until {
+                        return Ok(surveyed);
+                    }
                 }
                 Found::Nothing if self.is_blank(offset) => return Ok(surveyed),
                 // A frame whose first sectors were lost while later ones reached the disk, or one that was cut short.

@@ -7,10 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use thiserror::Error;
 use tokio::sync::Notify;
 
-/// There is no room for another segment on the disk. Ends by itself when there is.
+/// Why no room can be set apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("the journal's disk is full")]
-pub struct SpaceRefusal;
+pub enum SpaceRefusal {
+    /// There is no room for another segment on the disk. Ends by itself when there is.
+    #[error("the journal's disk is full")]
+    Full,
+    /// The journal takes nothing more.
+    #[error("the journal is closed")]
+    Closed,
+}
 
 /// Prepared bytes that nobody was promised yet.
 #[derive(Debug, Default)]
@@ -18,6 +24,7 @@ pub struct Space {
     free: AtomicI64,
     /// The last attempt to prepare a segment failed.
     failing: AtomicBool,
+    closed: AtomicBool,
     /// Reservations that wait; whoever gives room back tells them.
     waiting: AtomicUsize,
     changed: Notify,
@@ -49,33 +56,38 @@ impl Space {
     pub async fn reserve(this: &Arc<Self>, record_bytes: usize) -> Result<Reservation, SpaceRefusal> {
         // At worst the record gets a frame of its own.
         let bytes = record_bytes + frame::HEADER_BYTES + frame::RECORD_OVERHEAD + frame::ALIGNMENT;
-        let bytes = i64::try_from(bytes).map_err(|_| SpaceRefusal)?;
+        let bytes = i64::try_from(bytes).map_err(|_| SpaceRefusal::Full)?;
         if this.promise(bytes) {
             return Ok(Reservation { space: this.clone(), bytes });
         }
-        this.waiting.fetch_add(1, Ordering::SeqCst);
-        let reserved = loop {
+        let _waiting = Waiting::new(this);
+        loop {
             let mut changed = std::pin::pin!(this.changed.notified());
             // Registered before the look, so that no change can fall between.
             changed.as_mut().enable();
             if this.promise(bytes) {
-                break Ok(Reservation { space: this.clone(), bytes });
+                return Ok(Reservation { space: this.clone(), bytes });
+            }
+            if this.closed.load(Ordering::SeqCst) {
+                return Err(SpaceRefusal::Closed);
             }
             if this.failing.load(Ordering::SeqCst) {
-                break Err(SpaceRefusal);
+                return Err(SpaceRefusal::Full);
             }
             changed.await;
-        };
-        this.waiting.fetch_sub(1, Ordering::SeqCst);
-        reserved
+        }
     }
 
     fn promise(&self, bytes: i64) -> bool {
-        let enough = self.free.fetch_sub(bytes, Ordering::SeqCst) >= bytes;
-        if !enough {
-            self.free.fetch_add(bytes, Ordering::SeqCst);
-        }
-        enough
+        // Not subtracted first and put back: a large request would make small ones beside it believe that the disk is full.
+        let less = |free: i64| (free >= bytes).then(|| free - bytes);
+        self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
+    }
+
+    /// Ends all waiting: nothing will be written any more.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
     }
 
     /// A segment was prepared: so many bytes more can be promised.
@@ -101,9 +113,26 @@ impl Space {
     }
 }
 
+/// Counted among those who wait, until dropped.
+struct Waiting<'a>(&'a Space);
+
+impl<'a> Waiting<'a> {
+    fn new(space: &'a Space) -> Self {
+        space.waiting.fetch_add(1, Ordering::SeqCst);
+        Self(space)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     #[tokio::test]
     async fn room_is_promised_once_and_comes_back() {
@@ -126,5 +155,27 @@ mod tests {
         tokio::task::yield_now().await;
         space.add(1_000);
         assert!(waiting.await.expect("joined"));
+    }
+
+    #[tokio::test]
+    async fn waiting_for_room_ends_with_the_journal() {
+        let space = Arc::new(Space::new());
+        let waiting = tokio::spawn({
+            let space = space.clone();
+            async move { Space::reserve(&space, 10).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        space.close();
+        assert_eq!(waiting.await.expect("joined"), Err(SpaceRefusal::Closed));
+        assert_eq!(space.waiting.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_large_request_that_finds_no_room_takes_none_from_a_small_one() {
+        let space = Arc::new(Space::new());
+        space.add(1_000);
+        let mut large = std::pin::pin!(Space::reserve(&space, 5_000));
+        assert!(large.as_mut().now_or_never().is_none());
+        assert!(Space::reserve(&space, 500).await.is_ok());
     }
 }

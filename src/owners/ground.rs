@@ -3,6 +3,7 @@
 use super::index::{Revocations, UnstoredObjects};
 use crate::clock::Clock;
 use crate::journal::{Halt, Journal, Position};
+use crate::store::StoreReader;
 use std::sync::Arc;
 
 /// Shared by all owners and operations of one engine; never a global.
@@ -12,6 +13,8 @@ pub struct Ground {
     pub durable: Arc<Position>,
     /// What the store has; follows `durable`.
     pub stored: Arc<Position>,
+    /// For loads and all other reads.
+    pub store: StoreReader,
     pub halt: Arc<Halt>,
     pub unstored: UnstoredObjects,
     pub revocations: Revocations,
@@ -27,4 +30,6 @@ pub struct Limits {
     pub key_retention_seconds: i64,
     /// Operations that may be in progress at one owner.
     pub operations_per_owner: u32,
+    /// Callers that may wait for loads of one kind at once, so that a store that is slow leaves room for what needs none.
+    pub waiting_for_loads: usize,
 }

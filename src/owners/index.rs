@@ -3,13 +3,14 @@
 
 use crate::domain::{Event, FamilyId, OrderId, Record, Seq, Timestamp, UserId};
 use dashmap::DashMap;
+use foldhash::quality::RandomState;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Orders with changes that are not stored yet, and their owners. Filled before the enqueue, so that whoever learns of an
 /// order finds it here or in the store.
 #[derive(Debug, Default)]
 pub struct UnstoredObjects {
-    orders: DashMap<OrderId, (UserId, u32)>,
+    orders: DashMap<OrderId, (UserId, u32), RandomState>,
 }
 
 fn touched_order(event: &Event) -> Option<(OrderId, UserId)> {
@@ -56,7 +57,7 @@ impl UnstoredObjects {
 /// Revoked families until their last access token has expired.
 #[derive(Debug)]
 pub struct Revocations {
-    families: DashMap<FamilyId, (Seq, Timestamp)>,
+    families: DashMap<FamilyId, (Seq, Timestamp), RandomState>,
     keep_seconds: i64,
     pruned_at: AtomicI64,
 }
@@ -64,7 +65,7 @@ pub struct Revocations {
 impl Revocations {
     /// `keep_seconds`: how long an access token lives at most.
     pub fn new(keep_seconds: i64) -> Self {
-        Self { families: DashMap::new(), keep_seconds, pruned_at: AtomicI64::new(0) }
+        Self { families: DashMap::default(), keep_seconds, pruned_at: AtomicI64::new(0) }
     }
 
     pub fn add(&self, family_id: FamilyId, seq: Seq, revoked_at: Timestamp) {

@@ -3,9 +3,8 @@
 use super::homes::Home;
 use super::kinds::Kind;
 use super::supervisor::{PinError, Supervisor, settle_in};
-use crate::store::{Store, StoreError};
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use tokio::sync::mpsc;
 
 /// Entities per query.
@@ -18,27 +17,15 @@ pub struct Request<K: Kind> {
 }
 
 /// Runs until the supervisor is gone.
-pub async fn run<K: Kind>(
-    supervisor: Weak<Supervisor<K>>,
-    store: Arc<dyn Store>,
-    mut queue: mpsc::UnboundedReceiver<Request<K>>,
-) {
+pub async fn run<K: Kind>(supervisor: Weak<Supervisor<K>>, mut queue: mpsc::UnboundedReceiver<Request<K>>) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let Some(supervisor) = supervisor.upgrade() else { return };
         let mut homes: HashMap<K::Id, Home> =
             batch.drain(..).map(|request| (request.id, request.home)).collect();
         let ids: Vec<_> = homes.keys().copied().collect();
-        // What owners let go of relied on this position; a snapshot before it would forget acknowledged changes.
-        let stored = supervisor.ground.stored.get();
-        let loaded = match K::load(store.as_ref(), &ids, &supervisor.ground).await {
-            Ok(snapshot) if snapshot.watermark < stored => {
-                let (found, known) = (snapshot.watermark, stored);
-                Err(StoreError::Unavailable(format!("it is at record {found}, behind the known {known}")))
-            }
-            other => other,
-        };
-        match loaded {
+        let ground = &supervisor.ground;
+        match ground.store.read(|store| K::load(store, &ids, ground)).await {
             Err(error) => {
                 tracing::warn!(%error, kind = K::NAME, count = ids.len(), "owners could not be loaded");
                 let error = PinError::Store(error.to_string());

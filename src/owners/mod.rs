@@ -22,4 +22,4 @@ pub use ground::Ground;
 pub use hold::{Hold, KeyGuard, Party};
 pub use kinds::Kind;
 pub use slot::{Pin, Slot};
-pub use supervisor::{PinError, Supervisor};
+pub use supervisor::{PinError, Supervisor, Unborn};

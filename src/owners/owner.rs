@@ -12,6 +12,7 @@ use crate::domain::entity::{Decision, Verdict};
 use crate::domain::{Record, Seq};
 use crate::journal::{Cell, HaltReason};
 use actix::{Actor, ActorContext, Context, Handler};
+use smallvec::{SmallVec, smallvec};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub struct Owner<K: Kind> {
 
 enum Waiting<K: Kind> {
     Claim(Claim<K>, u64),
-    Commit(Box<Commit<K>>, u64),
+    Commit(Commit<K>, u64),
 }
 
 /// Whether the one that was asked is through, one way or another.
@@ -117,12 +118,12 @@ impl<K: Kind> Owner<K> {
         }
     }
 
-    fn try_commit(&mut self, commit: Box<Commit<K>>, seen: u64, contended: bool) -> Tried<Box<Commit<K>>> {
+    fn try_commit(&mut self, commit: Commit<K>, seen: u64, contended: bool) -> Tried<Commit<K>> {
         if commit.reply.is_closed() {
             return Tried::Done;
         }
         if commit.cause.read_at.is_some_and(|read_at| read_at < self.let_go) {
-            let Commit { cause, reply, .. } = *commit;
+            let Commit { cause, reply, .. } = commit;
             drop(reply.send(Err(NotCommitted::Stale(cause))));
             return Tried::Done;
         }
@@ -144,12 +145,14 @@ impl<K: Kind> Owner<K> {
                 Tried::Done
             }
             Verdict::Granted(decision) => {
-                self.record(*commit, decision, now);
+                self.record(commit, decision, now);
                 Tried::Done
             }
             Verdict::Refused(rejection) if self.has_reached(seen) => {
                 let refused = self.refusal(rejection);
-                let Commit { cause, reply, .. } = *commit;
+                let Commit { cause, reply, parties, .. } = commit;
+                // Before anybody is told: who hears of a refusal finds nothing held by it any more.
+                drop(parties);
                 drop(reply.send(Err(NotCommitted::Refused(refused, cause))));
                 Tried::Done
             }
@@ -173,7 +176,8 @@ impl<K: Kind> Owner<K> {
         let record =
             Record { seq: Seq::ZERO, at: now, operation, caller, key: key_use, refusal: None, events };
         let record = {
-            let mut cells: Vec<&Cell> = vec![&self.slot.cell; own_count];
+            // On the stack for all but large orders.
+            let mut cells: SmallVec<[&Cell; 8]> = smallvec![&self.slot.cell; own_count];
             cells.extend(parties.iter().map(|party| party.cell()));
             if own_count == 0 {
                 cells.push(&self.slot.cell);
@@ -273,7 +277,7 @@ impl<K: Kind> Handler<Commit<K>> for Owner<K> {
     fn handle(&mut self, commit: Commit<K>, _: &mut Context<Self>) {
         self.turn(|owner| {
             let (seen, contended) = (owner.slot.cell.version(), !owner.queue.is_empty());
-            match owner.try_commit(Box::new(commit), seen, contended) {
+            match owner.try_commit(commit, seen, contended) {
                 Tried::Done => owner.examine(),
                 Tried::Again(commit) => owner.queue.push_back(Waiting::Commit(commit, seen)),
             }

@@ -29,7 +29,7 @@ pub async fn run<K: Kind>(supervisor: Weak<Supervisor<K>>, options: PassivationO
 
 /// One pass; says how many owners ended.
 pub fn sweep<K: Kind>(supervisor: &Supervisor<K>, idle_seconds: u32) -> usize {
-    let now = supervisor.now_seconds();
+    let now = supervisor.tick();
     let stored = supervisor.ground.stored.get();
     let mut idle: Vec<(u32, K::Id)> = Vec::new();
     for entry in &supervisor.registry {

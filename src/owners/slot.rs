@@ -21,7 +21,7 @@ pub struct Slot<K: Kind> {
     pub(super) mailbox: AtomicU32,
     /// Whether it keeps records that the store may have meanwhile.
     pub(super) untidy: AtomicBool,
-    /// When it was last pinned, in seconds of the sweep's clock.
+    /// The last sweep before it was pinned last, in seconds.
     pub(super) used: AtomicU32,
 }
 

@@ -9,12 +9,12 @@ use super::owner::Owner;
 use super::slot::{Pin, Slot};
 use crate::domain::Seq;
 use crate::journal::Cell;
-use crate::store::Store;
 use actix::{Actor, AsyncContext, Context};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
+use foldhash::quality::RandomState;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,7 +26,7 @@ pub enum PinError {
     /// It is not resident and the store cannot be asked.
     #[error("the store is not available: {0}")]
     Store(String),
-    #[error("too many owners are resident")]
+    #[error("too many owners are resident, or wait to be")]
     Overloaded,
     #[error("the engine is stopping")]
     Stopped,
@@ -41,13 +41,17 @@ pub(super) enum Entry<K: Kind> {
 
 /// See the module.
 pub struct Supervisor<K: Kind> {
-    pub(super) registry: DashMap<K::Id, Entry<K>>,
+    pub(super) registry: DashMap<K::Id, Entry<K>, RandomState>,
     pub(super) ground: Arc<Ground>,
     homes: Arc<Homes>,
     requests: mpsc::UnboundedSender<Request<K>>,
     /// Loads wait behind this many residents until passivation made room.
     residents_max: usize,
     residents: AtomicUsize,
+    /// Callers that wait for a load.
+    waiting: AtomicUsize,
+    /// The clock as of the last sweep: reading the real one at every pin would cost more than it tells.
+    coarse_seconds: AtomicU32,
 }
 
 impl<K: Kind> Supervisor<K> {
@@ -55,15 +59,25 @@ impl<K: Kind> Supervisor<K> {
     pub fn start(
         ground: Arc<Ground>,
         homes: Arc<Homes>,
-        store: Arc<dyn Store>,
         runtime: &tokio::runtime::Handle,
         residents_max: usize,
     ) -> Arc<Self> {
         let (requests, queue) = mpsc::unbounded_channel();
-        let registry = DashMap::new();
-        let residents = AtomicUsize::new(0);
-        let supervisor = Arc::new(Self { registry, ground, homes, requests, residents_max, residents });
-        let loading = loader::run(Arc::downgrade(&supervisor), store, queue);
+        let registry = DashMap::with_hasher(RandomState::default());
+        let coarse_seconds = AtomicU32::new(0);
+        let (residents, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let supervisor = Arc::new(Self {
+            registry,
+            ground,
+            homes,
+            requests,
+            residents_max,
+            residents,
+            waiting,
+            coarse_seconds,
+        });
+        supervisor.tick();
+        let loading = loader::run(Arc::downgrade(&supervisor), queue);
         runtime.spawn(supervisor.ground.halt.clone().guard("a loader", loading));
         supervisor
     }
@@ -73,6 +87,7 @@ impl<K: Kind> Supervisor<K> {
         if let Some(pin) = self.resident(id) {
             return Ok(pin);
         }
+        let _waiting = Waiting::enter(&self.waiting, self.ground.limits.waiting_for_loads)?;
         let (reply, answer) = oneshot::channel();
         match self.registry.entry(id) {
             MapEntry::Occupied(mut occupied) => match occupied.get_mut() {
@@ -100,20 +115,23 @@ impl<K: Kind> Supervisor<K> {
     pub fn resident(&self, id: K::Id) -> Option<Pin<K>> {
         match self.registry.get(&id)?.value() {
             Entry::Resident(slot) => {
-                slot.used.store(self.now_seconds(), Ordering::Relaxed);
+                slot.used.store(self.coarse_seconds.load(Ordering::Relaxed), Ordering::Relaxed);
                 Some(Pin::new(slot))
             }
             Entry::Loading(_) => None,
         }
     }
 
-    pub(super) fn now_seconds(&self) -> u32 {
+    /// Brings the coarse clock up to date; says what it shows.
+    pub(super) fn tick(&self) -> u32 {
         // Wraps after 136 years; only differences count.
-        (self.ground.clock.now().seconds() & i64::from(u32::MAX)) as u32
+        let now = (self.ground.clock.now().seconds() & i64::from(u32::MAX)) as u32;
+        self.coarse_seconds.store(now, Ordering::Relaxed);
+        now
     }
 
     /// Starts the owner of an entity that is about to be created, without a load, and pins it.
-    pub async fn spawn_unborn(self: &Arc<Self>, id: K::Id) -> Result<Pin<K>, PinError> {
+    pub async fn spawn_unborn(self: &Arc<Self>, id: K::Id) -> Result<Unborn<K>, PinError> {
         let (reply, answer) = oneshot::channel();
         let (supervisor, home) = (self.clone(), self.homes.choose());
         let spawned = home.arbiter.spawn_fn(move || {
@@ -132,14 +150,8 @@ impl<K: Kind> Supervisor<K> {
         if !spawned {
             return Err(PinError::Stopped);
         }
-        answer.await.map_err(|_| PinError::Stopped)
-    }
-
-    /// Takes an owner whose entity never came to be out again.
-    pub fn discard(&self, pin: Pin<K>) {
-        let id = pin.id;
-        drop(pin);
-        self.passivate_if(id, |slot| slot.cell.last() == Seq::ZERO);
+        let pin = answer.await.map_err(|_| PinError::Stopped)?;
+        Ok(Unborn { supervisor: self.clone(), id, pin: Some(pin) })
     }
 
     /// On the owner's arbiter.
@@ -153,7 +165,7 @@ impl<K: Kind> Supervisor<K> {
         let ground = self.ground.clone();
         Owner::create(|context: &mut Context<Owner<K>>| {
             let slot = Arc::new(Slot::new(loaded.id, context.address(), cell));
-            slot.used.store(self.now_seconds(), Ordering::Relaxed);
+            slot.used.store(self.coarse_seconds.load(Ordering::Relaxed), Ordering::Relaxed);
             made = Some(slot.clone());
             Owner::new(slot, ground, loaded.entity, loaded.desk, loaded_at)
         });
@@ -192,6 +204,46 @@ impl<K: Kind> Supervisor<K> {
             Entry::Loading(_) => None,
         };
         self.registry.iter().filter_map(pin).take(limit).collect()
+    }
+}
+
+/// The owner of an entity that no record has created yet. If none has when this is dropped, the owner ends.
+pub struct Unborn<K: Kind> {
+    supervisor: Arc<Supervisor<K>>,
+    id: K::Id,
+    /// Always there but while it is dropped.
+    pin: Option<Pin<K>>,
+}
+
+impl<K: Kind> Unborn<K> {
+    pub fn pin(&self) -> Pin<K> {
+        match &self.pin {
+            Some(pin) => pin.clone(),
+            None => unreachable!("the pin is taken only when this is dropped"),
+        }
+    }
+}
+
+impl<K: Kind> Drop for Unborn<K> {
+    fn drop(&mut self) {
+        self.pin = None;
+        self.supervisor.passivate_if(self.id, |slot| slot.cell.last() == Seq::ZERO);
+    }
+}
+
+/// Counted among those who wait for a load, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize, most: usize) -> Result<Self, PinError> {
+        let waiting = Self(count);
+        if count.fetch_add(1, Ordering::Relaxed) < most { Ok(waiting) } else { Err(PinError::Overloaded) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -5,6 +5,7 @@ pub mod batch;
 mod checks;
 pub mod error;
 pub mod postgres;
+pub mod reading;
 mod rows;
 pub mod sqlite;
 pub mod write_behind;
@@ -12,6 +13,7 @@ mod writer;
 
 pub use batch::Batch;
 pub use error::StoreError;
+pub use reading::StoreReader;
 
 use crate::domain::balance::BalanceView;
 use crate::domain::directory::UniqueName;

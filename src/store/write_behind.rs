@@ -10,12 +10,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// The longest pause between two attempts while the store is away.
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
-/// What others may know of the write-behind.
+/// How often an idle write-behind makes sure that the store is still its own and still has what it confirmed.
+const IDLE_CHECK: Duration = Duration::from_secs(5);
+
+/// What others may know of the write-behind, and tell it.
 #[derive(Debug, Default)]
 pub struct Status {
     unreachable: AtomicBool,
@@ -23,9 +27,15 @@ pub struct Status {
     stored_bytes: AtomicU64,
     /// When the oldest of them was decided, in microseconds; 0 when there is none.
     oldest: AtomicI64,
+    suspected: Notify,
 }
 
 impl Status {
+    /// Has the write-behind look where the store stands: somebody read something older than what was stored.
+    pub fn suspect(&self) {
+        self.suspected.notify_one();
+    }
+
     pub fn is_reachable(&self) -> bool {
         !self.unreachable.load(Ordering::SeqCst)
     }
@@ -56,6 +66,13 @@ pub struct WriteBehind {
     pub on_stored: OnStored,
 }
 
+enum Next {
+    Written(Written),
+    Look,
+    /// The journal is closed and everything is stored.
+    Closed,
+}
+
 /// Told of all records that a flush stored, in order.
 pub type OnStored = Box<dyn Fn(&[Arc<Record>]) + Send + Sync>;
 
@@ -66,9 +83,15 @@ impl WriteBehind {
         let mut sizes: VecDeque<(Seq, u64)> = VecDeque::new();
         loop {
             if queue.is_empty() {
-                match self.durable.recv().await {
-                    Some(written) => self.take(written, &mut queue, &mut sizes),
-                    None => return,
+                match self.next().await {
+                    Next::Written(written) => self.take(written, &mut queue, &mut sizes),
+                    Next::Look => {
+                        if self.look().await.is_none() {
+                            return;
+                        }
+                        continue;
+                    }
+                    Next::Closed => return,
                 }
             }
             while let Ok(written) = self.durable.try_recv() {
@@ -88,6 +111,43 @@ impl WriteBehind {
             let oldest = queue.front().map_or(0, |record| record.at.micros());
             self.status.oldest.store(oldest, Ordering::Relaxed);
         }
+    }
+
+    async fn next(&mut self) -> Next {
+        tokio::select! {
+            biased;
+            written = self.durable.recv() => written.map_or(Next::Closed, Next::Written),
+            () = self.status.suspected.notified() => Next::Look,
+            () = tokio::time::sleep(IDLE_CHECK) => Next::Look,
+        }
+    }
+
+    /// With nothing to write: where the store stands. `None` when the engine has to halt.
+    async fn look(&mut self) -> Option<()> {
+        if self.halt.is_halted() {
+            return None;
+        }
+        match self.store.position().await {
+            Ok(position) => {
+                self.reachable(true);
+                self.judge(position, self.lease.watermark, self.lease.watermark).await.map(drop)
+            }
+            Err(error) => {
+                if self.reachable(false) {
+                    tracing::warn!(%error, "the store does not answer");
+                }
+                Some(())
+            }
+        }
+    }
+
+    /// Takes note of whether the store answers; says whether that is news.
+    fn reachable(&self, reachable: bool) -> bool {
+        let was = !self.status.unreachable.swap(!reachable, Ordering::SeqCst);
+        if reachable && !was {
+            tracing::info!(stored = self.lease.watermark.get(), "the store is back");
+        }
+        was != reachable
     }
 
     fn take(&self, written: Written, queue: &mut VecDeque<Arc<Record>>, sizes: &mut VecDeque<(Seq, u64)>) {
@@ -123,12 +183,10 @@ impl WriteBehind {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);
         }
-        if self.status.unreachable.swap(false, Ordering::SeqCst) {
-            tracing::info!(stored = batch.to.get(), "the store is back");
-        }
         metrics::histogram!("purser_store_flush_seconds").record(begun.elapsed().as_secs_f64());
         metrics::histogram!("purser_store_flush_records").record(records.len() as f64);
         self.lease.watermark = batch.to;
+        self.reachable(true);
         (self.on_stored)(records);
         self.stored.advance(batch.to);
         true
@@ -146,19 +204,24 @@ impl WriteBehind {
             StoreError::Fenced { holder, .. } => return self.fenced(holder.clone()),
             StoreError::Unavailable(_) | StoreError::Moved { .. } | StoreError::Held { .. } => {}
         }
-        if !self.status.unreachable.swap(true, Ordering::SeqCst) {
+        if self.reachable(false) {
             tracing::warn!(%error, "a flush failed; looking up what the store has");
         }
         match self.store.position().await {
-            Ok(position) if position.epoch > self.lease.epoch => {
-                self.fenced(format!("a later engine (epoch {})", position.epoch))
-            }
-            Ok(position) if position.watermark == batch.to => Some(true),
-            Ok(position) if position.watermark < batch.after => {
-                self.bring_forward(position.watermark, batch.after).await
-            }
-            Ok(_) | Err(_) => Some(false),
+            Ok(position) => self.judge(position, batch.after, batch.to).await,
+            Err(_) => Some(false),
         }
+    }
+
+    /// What the store's position means when it had confirmed `after` and was to come to `to`: whether it got there.
+    async fn judge(&self, position: Lease, after: Seq, to: Seq) -> Option<bool> {
+        if position.epoch > self.lease.epoch {
+            return self.fenced(format!("a later engine (epoch {})", position.epoch));
+        }
+        if position.watermark < after {
+            return self.bring_forward(position.watermark, after).await;
+        }
+        Some(position.watermark == to)
     }
 
     fn fenced(&self, holder: String) -> Option<bool> {
@@ -176,12 +239,7 @@ impl WriteBehind {
         let disk = self.disk.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut records = Vec::new();
-            let survey = reader::read(disk.as_ref(), from.next(), |record, _| {
-                if record.seq <= to {
-                    records.push(record);
-                }
-                Ok(())
-            })?;
+            let survey = reader::read_live(disk.as_ref(), from.next(), to, |record| records.push(record))?;
             Ok::<_, crate::journal::ReadError>((survey.first(), records))
         });
         let records = match read.await {

@@ -3,8 +3,8 @@
 use crate::support::api::{Actor, Item, User};
 use crate::support::eventually;
 use crate::support::expect::{expect_problem, expect_refused};
-use crate::support::http::Connection;
-use crate::support::server::Server;
+use crate::support::http::{Connection, Reply};
+use crate::support::server::{Server, Setup};
 use serde_json::json;
 
 struct Shop {
@@ -17,7 +17,11 @@ struct Shop {
 
 impl Shop {
     fn open() -> Self {
-        let server = Server::start();
+        Self::in_a(Setup::new())
+    }
+
+    fn in_a(setup: Setup) -> Self {
+        let server = setup.start();
         let (admin, buyer) = (server.admin(), server.buyer(1_000));
         let item = admin.item("Lamp", 10, 100);
         let answer = admin.post(&format!("/users/{}/token", buyer.id), json!({})).expect(201);
@@ -48,6 +52,22 @@ impl Shop {
 #[track_caller]
 fn say(connection: &mut Connection, text: &str) {
     connection.write(text.as_bytes()).expect("the server reads");
+}
+
+/// The request with one more header.
+fn with(header: &str, request: &str) -> String {
+    request.replacen("\r\n", &format!("\r\n{header}\r\n"), 1)
+}
+
+/// The next reply closes the connection, and no request behind it is executed.
+#[track_caller]
+fn expect_last(connection: &mut Connection) -> Reply {
+    let last = connection.read_reply(false).expect("an answer");
+    assert_eq!(last.header("Connection"), Some("close"), "{} {:?}", last.status, last.headers);
+    while let Ok(behind) = connection.read_reply(false) {
+        expect_problem(&behind, 400, "bad_request");
+    }
+    last
 }
 
 #[test]
@@ -137,6 +157,65 @@ fn pipelined_requests_are_answered_each_and_in_order() {
 }
 
 #[test]
+fn what_is_sent_behind_a_closing_request_is_not_executed() {
+    let shop = Shop::open();
+    let purchase = shop.purchase();
+    let closing = [
+        with("Connection: close", &purchase),
+        with("Connection: keep-alive, Close", &purchase),
+        purchase.replacen("HTTP/1.1", "HTTP/1.0", 1),
+        with("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk", &purchase),
+    ];
+    for (sold, closing) in (1..).zip(&closing) {
+        let mut connection = shop.server.connect();
+        say(&mut connection, &format!("{purchase}{closing}{}", purchase.repeat(3)));
+        connection.read_reply(false).expect("an answer to what came before").expect(201);
+        if closing.contains("HTTP/1.0") {
+            // There, closing goes without saying.
+            connection.read_reply(false).expect("an answer").expect(201);
+            while let Ok(behind) = connection.read_reply(false) {
+                expect_problem(&behind, 400, "bad_request");
+            }
+        } else {
+            expect_last(&mut connection).expect(201);
+        }
+        shop.expect_sold(2 * sold);
+    }
+}
+
+#[test]
+fn what_is_sent_behind_a_request_that_is_answered_with_close_is_not_executed() {
+    let shop = Shop::open();
+    let body = r#"{"quantity":1}"#;
+    let large = shop.head("Content-Length: 70000") + &" ".repeat(70_000);
+    // These are refused before their bodies are read.
+    let unknown = shop.purchase().replace(&shop.token, "none");
+    let nowhere = format!("POST /nowhere HTTP/1.1\r\nHost: shop\r\nContent-Length: 14\r\n\r\n{body}");
+    for (first, status, code) in
+        [(&large, 413, "payload_too_large"), (&unknown, 401, "unauthenticated"), (&nowhere, 404, "not_found")]
+    {
+        let mut connection = shop.server.connect();
+        say(&mut connection, &(first.clone() + &shop.purchase().repeat(2)));
+        expect_problem(&expect_last(&mut connection), status, code);
+        shop.expect_sold(0);
+    }
+}
+
+#[test]
+fn what_is_sent_behind_a_body_that_came_too_late_is_not_executed() {
+    let shop = Shop::in_a(Setup::new().env("PURSER__SERVER__BODY_TIMEOUT_MS", "200"));
+    let mut connection = shop.server.connect();
+    say(&mut connection, &(shop.head("Content-Length: 14") + "{"));
+    let late = connection.read_reply(false).expect("an answer");
+    expect_problem(&late, 408, "request_timeout");
+    assert_eq!(late.header("Connection"), Some("close"));
+    // The server may have closed by now.
+    let _ = connection.write((r#""quantity":1}"#.to_owned() + &shop.purchase()).as_bytes());
+    let _ = connection.wait_for_close();
+    shop.expect_sold(0);
+}
+
+#[test]
 fn a_connection_lost_inside_a_request_changes_nothing() {
     let shop = Shop::open();
     for cut in ["POST /api/v1/it", "\r\n\r\n", r#"{"quan"#] {
@@ -157,7 +236,7 @@ fn a_purchase_whose_client_went_away_is_whole_and_its_key_tells_the_outcome() {
     let path = format!("/items/{}/purchase", shop.item.id);
     for round in 1..=20 {
         let key = format!("gone-{round}");
-        let request = shop.purchase().replacen("\r\n", &format!("\r\nIdempotency-Key: {key}\r\n"), 1);
+        let request = with(&format!("Idempotency-Key: {key}"), &shop.purchase());
         let mut connection = shop.server.connect();
         say(&mut connection, &request);
         drop(connection);
@@ -194,6 +273,63 @@ fn bytes_that_are_not_http_are_refused_and_the_server_goes_on() {
     }
     shop.buyer.buy(shop.item, 1).expect(201);
     shop.expect_sold(1);
+}
+
+#[test]
+fn what_is_not_http_is_the_clients_mistake_and_none_of_the_servers() {
+    let mut server = Server::start();
+    let long = format!("GET / HTTP/1.1\r\nHost: shop\r\nX-Long: {}\r\n\r\n", "x".repeat(140_000));
+    for garbage in ["GET\r\n\r\n", "\0\x01\x02\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", &long] {
+        let mut connection = server.connect();
+        // The server may close before it has read everything.
+        let _ = connection.write(garbage.as_bytes());
+        let _ = connection.wait_for_close();
+    }
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.stderr.contains("ERROR") && !ended.stderr.contains("WARN"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_request_says_once_for_which_host_it_is_unless_it_is_of_version_1_0() {
+    let shop = Shop::open();
+    for (head, status) in [
+        ("GET /api/v1/items HTTP/1.1\r\n\r\n", 400),
+        ("GET /api/v1/items HTTP/1.1\r\nHost: shop\r\nHost: else\r\n\r\n", 400),
+        ("GET /api/v1/items HTTP/1.0\r\n\r\n", 200),
+        ("GET http://shop/api/v1/items HTTP/1.1\r\nHost: shop\r\n\r\n", 200),
+    ] {
+        let mut connection = shop.server.connect();
+        say(&mut connection, head);
+        assert_eq!(connection.read_reply(false).expect("an answer").status, status, "{head:?}");
+        if status == 400 || head.contains("HTTP/1.0") {
+            connection.wait_for_close().expect("the server closes");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_says_one_thing_is_refused_when_it_is_said_twice() {
+    let shop = Shop::open();
+    let twice = |header: &str| with(&format!("{header}\r\n{header}"), &shop.purchase());
+    for header in ["Purser-Durability: journal", "If-Match: \"1\"", "Content-Encoding: identity"] {
+        let mut connection = shop.server.connect();
+        say(&mut connection, &twice(header));
+        expect_problem(&connection.read_reply(false).expect("an answer"), 400, "bad_request");
+    }
+    for header in [&format!("Authorization: Bearer {}", shop.token), "Content-Type: application/json"] {
+        let mut connection = shop.server.connect();
+        say(&mut connection, &with(header, &shop.purchase()));
+        expect_problem(&connection.read_reply(false).expect("an answer"), 400, "bad_request");
+    }
+    let mut connection = shop.server.connect();
+    say(&mut connection, &twice("Idempotency-Key: a"));
+    expect_problem(&connection.read_reply(false).expect("an answer"), 400, "idempotency_key_invalid");
+    let mut connection = shop.server.connect();
+    let read = format!("GET /api/v1/items/{} HTTP/1.1\r\nHost: shop\r\n", shop.item.id);
+    say(&mut connection, &(read + "Purser-Min-Seq: 1\r\nPurser-Min-Seq: 2\r\n\r\n"));
+    expect_problem(&connection.read_reply(false).expect("an answer"), 400, "bad_request");
+    shop.expect_sold(0);
 }
 
 #[test]

@@ -46,7 +46,15 @@ fn pages_are_stable_while_items_are_added() {
 #[test]
 fn a_page_size_or_cursor_out_of_range_is_refused() {
     let server = Server::start();
-    for query in ["limit=0", "limit=101", "limit=-1", "limit=ten", "cursor=no-cursor-of-ours"] {
+    for query in [
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "limit=ten",
+        "cursor=no-cursor-of-ours",
+        "q=a&q=b",
+        "limit=1&limit=2",
+    ] {
         expect_problem(&server.guest().get(&format!("/items?{query}")), 400, "bad_request");
     }
 }

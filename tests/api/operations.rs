@@ -1,7 +1,7 @@
 //! What whoever runs the server looks at.
 
 use crate::support::expect::expect_problem;
-use crate::support::server::Server;
+use crate::support::server::{Server, purser, run};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -112,6 +112,38 @@ fn the_openapi_document_lists_every_route_of_the_contract() {
     let missing: Vec<_> = ROUTES.iter().filter(|route| !listed.contains(**route)).collect();
     assert!(missing.is_empty(), "not in the document: {missing:?}");
     expect_resolvable(&document, &document);
+}
+
+#[test]
+fn the_openapi_document_of_the_repository_is_that_of_the_code() {
+    let mut command = purser();
+    command.arg("openapi");
+    let generated = run(command).stdout;
+    let committed = include_str!("../../docs/openapi.json");
+    assert!(
+        generated == committed,
+        "docs/openapi.json is not up to date: cargo run -- openapi > docs/openapi.json"
+    );
+}
+
+#[test]
+fn the_type_of_a_problem_leads_to_its_explanation() {
+    let server = Server::start();
+    let problem = expect_problem(&get(&server, "/nowhere"), 404, "not_found");
+    let reply = get(&server, problem["type"].as_str().expect("a type"));
+    assert_eq!((reply.status, reply.header("Content-Type")), (200, Some("text/plain; charset=utf-8")));
+    assert!(reply.text().starts_with("Not found\n\n404. There is nothing here"), "{}", reply.text());
+    let codes: Vec<_> = include_str!("../../docs/errors.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
+        .collect();
+    assert!(codes.len() > 30, "{codes:?}");
+    for code in codes {
+        assert_eq!(get(&server, &format!("/problems/{}", code.replace('_', "-"))).status, 200, "{code}");
+    }
+    for none in ["/problems/no-such-problem", "/problems/not_found", "/problems/", "/problems"] {
+        expect_problem(&get(&server, none), 404, "not_found");
+    }
 }
 
 /// Every reference in the document points at something that is in it.

@@ -1,9 +1,10 @@
 //! Goods that come back: stock and money move together, bounded by what was sold.
 
 use crate::support::all_at_once;
-use crate::support::api::order_id;
+use crate::support::api::{Item, order_id};
 use crate::support::expect::{expect_invalid, expect_problem};
 use crate::support::server::Server;
+use crate::support::store::on_each_store;
 use serde_json::json;
 
 #[test]
@@ -51,6 +52,53 @@ fn the_lines_of_one_return_are_bounded_as_their_sum() {
     let body = json!({"user_id": buyer.id, "order_id": id, "items": [line, line]});
     expect_problem(&admin.post("/returns", body), 409, "invalid_state");
     assert_eq!((server.stock(item), buyer.balance()), (2, 910));
+}
+
+#[test]
+fn a_unit_comes_back_for_no_more_than_was_paid_for_it() {
+    let server = Server::start();
+    let (admin, buyer) = (server.admin(), server.buyer(1_000));
+    let (lamp, chair) = (admin.item("Lamp", 30, 5), admin.item("Chair", 100, 5));
+    let id = order_id(&buyer.order(&[(lamp, 2), (chair, 1)]).expect(201));
+    let back = |lines: &[(Item, u64, u64)]| {
+        let line = |(item, quantity, unit_price): &(Item, u64, u64)| json!({"product_id": item.id, "quantity": quantity, "unit_price": unit_price});
+        let lines: Vec<_> = lines.iter().map(line).collect();
+        admin.post("/returns", json!({"user_id": buyer.id, "order_id": id, "items": lines}))
+    };
+    for beyond in [&[(lamp, 1, 31)][..], &[(lamp, 1, 100)], &[(chair, 1, 100), (lamp, 1, 31)]] {
+        expect_problem(&back(beyond), 409, "invalid_state");
+    }
+    assert_eq!((server.stock(lamp), server.stock(chair), buyer.balance()), (3, 4, 840));
+    // Less is the administrator's word.
+    back(&[(lamp, 1, 20)]).expect(201);
+    expect_problem(&back(&[(lamp, 1, 40)]), 409, "invalid_state");
+    back(&[(lamp, 1, 30), (chair, 1, 100)]).expect(201);
+    assert_eq!((server.stock(lamp), server.stock(chair), buyer.balance()), (5, 5, 990));
+    server.expect_clean_audit();
+}
+
+#[test]
+fn a_product_sold_at_several_prices_comes_back_for_no_more_than_all_of_them() {
+    on_each_store(|server| {
+        let (admin, buyer) = (server.admin(), server.buyer(1_000));
+        let item = admin.item("Lamp", 10, 10);
+        let line = |price: u64| json!({"product_id": item.id, "quantity": 1, "unit_price": price});
+        let lines = [line(10), line(4), line(10)];
+        let order = json!({"user_id": buyer.id, "items": lines, "total_amount": 24});
+        let id = order_id(&admin.post("/orders", order).expect(201));
+        let back = |price: u64| {
+            admin.post("/returns", json!({"user_id": buyer.id, "order_id": id, "items": [line(price)]}))
+        };
+        back(4).expect(201);
+        expect_problem(&back(11), 409, "invalid_state");
+        back(10).expect(201);
+        server.kill9();
+        server.restart();
+        expect_problem(&back(11), 409, "invalid_state");
+        back(10).expect(201);
+        assert_eq!((server.stock(item), buyer.balance()), (10, 1_000));
+        server.expect_clean_audit();
+    });
 }
 
 #[test]

@@ -16,11 +16,15 @@ use purser::owners::index::{Revocations, UnstoredObjects};
 use purser::owners::messages::{Cause, Claim, Commit, Committed, Glimpse, NotClaimed, NotCommitted, View};
 use purser::owners::passivation::sweep;
 use purser::owners::{Ground, Hold, Pin, PinError, Supervisor};
+use purser::store::StoreReader;
+use purser::store::write_behind::Status;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot::{self, Receiver};
 use uuid::Uuid;
 
 const ITEM: ProductId = ProductId::new(1);
+const WAITING_FOR_LOADS: usize = 200;
 
 struct Shop {
     ground: Arc<Ground>,
@@ -47,22 +51,35 @@ impl Shop {
         let (durable, stored) = (journal.durable().clone(), Arc::new(Position::new(Seq::ZERO, halt.clone())));
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_700_000_000_000_000)));
         let homes = Arc::new(Homes::start(1, &durable, &stored).expect("an arbiter"));
+        let store = Arc::new(SimulatedStore::default());
+        for id in 1..=10 {
+            store.put_product(product(ProductId::new(id)));
+        }
+        let reader = StoreReader::new(
+            store.clone(),
+            stored.clone(),
+            Arc::new(Status::default()),
+            Duration::from_secs(5),
+        );
+        let limits = Limits {
+            keys_per_caller: 10,
+            key_retention_seconds: 60,
+            operations_per_owner: 100,
+            waiting_for_loads: WAITING_FOR_LOADS,
+        };
         let ground = Arc::new(Ground {
             journal,
             clock: clock.clone(),
             durable,
             stored,
+            store: reader,
             halt,
             unstored: UnstoredObjects::default(),
             revocations: Revocations::new(900),
-            limits: Limits { keys_per_caller: 10, key_retention_seconds: 60, operations_per_owner: 100 },
+            limits,
         });
-        let store = Arc::new(SimulatedStore::default());
-        for id in 1..=10 {
-            store.put_product(product(ProductId::new(id)));
-        }
         let runtime = tokio::runtime::Handle::current();
-        let products = Supervisor::start(ground.clone(), homes, store.clone(), &runtime, residents_max);
+        let products = Supervisor::start(ground.clone(), homes, &runtime, residents_max);
         Self { ground, store, products, clock }
     }
 
@@ -193,7 +210,7 @@ async fn a_change_of_price_waits_for_open_holds_and_those_behind_it_for_the_chan
 #[tokio::test]
 async fn whoever_asks_for_a_product_that_is_being_loaded_waits_for_that_one_load() {
     let shop = Shop::new(100);
-    let asking: Vec<_> = (0..200)
+    let asking: Vec<_> = (0..WAITING_FOR_LOADS)
         .map(|_| {
             let products = shop.products.clone();
             tokio::spawn(async move { products.pin(ITEM).await.is_ok() })
@@ -204,6 +221,28 @@ async fn whoever_asks_for_a_product_that_is_being_loaded_waits_for_that_one_load
     }
     let loads = shop.store.loads().into_iter().flatten().filter(|id| *id == ITEM).count();
     assert_eq!((loads, shop.products.residents()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_keeps_only_so_many_waiting_and_none_whose_product_is_in_memory() {
+    let shop = Shop::new(100);
+    let resident = shop.item().await;
+    shop.store.hang();
+    let asking: Vec<_> = (0..WAITING_FOR_LOADS as u64)
+        .map(|number| {
+            let products = shop.products.clone();
+            tokio::spawn(async move { products.pin(ProductId::new(2 + number % 8)).await.map(drop) })
+        })
+        .collect();
+    while shop.store.loads().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(shop.products.pin(ProductId::new(10)).await.err(), Some(PinError::Overloaded));
+    assert!(shop.products.pin(ITEM).await.is_ok());
+    drop(resident);
+    for waiting in asking {
+        waiting.abort();
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use super::http::Reply;
 use serde_json::Value;
 
+const EXPLAINED: &str = include_str!("../../docs/errors.md");
+
 impl Reply {
     /// The reply has this status; its body as JSON (`null` if empty).
     #[track_caller]
@@ -52,6 +54,8 @@ pub fn expect_problem(reply: &Reply, status: u16, code: &str) -> Value {
     let text = |member: &str| problem[member].as_str().unwrap_or_default().to_owned();
     assert_eq!(text("code"), code, "{to} answered {problem}");
     assert_eq!(problem["status"], status, "{to}: {problem}");
+    let explained = format!("\n## `{code}`\n{status}");
+    assert!(EXPLAINED.contains(&explained), "{to}: docs/errors.md does not explain {code} with {status}");
     assert_eq!(text("type"), format!("/problems/{}", code.replace('_', "-")), "{to}: {problem}");
     assert!(!text("title").is_empty(), "{to}: no title in {problem}");
     assert!(!text("detail").is_empty(), "{to}: no detail in {problem}");

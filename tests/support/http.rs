@@ -149,7 +149,8 @@ impl Connection {
         }
     }
 
-    fn read_one(&mut self, head_only: bool) -> io::Result<Reply> {
+    /// As [`Self::read_reply`], interim responses too.
+    pub fn read_one(&mut self, head_only: bool) -> io::Result<Reply> {
         let line = self.line()?;
         let status = line
             .strip_prefix("HTTP/1.")

@@ -234,8 +234,14 @@ impl Server {
     /// Asks the process to end; it must do so by itself. Its exit code.
     #[track_caller]
     pub fn sigterm(&mut self) -> Option<i32> {
+        self.stop().code
+    }
+
+    /// As [`Self::sigterm`], with all that it said.
+    #[track_caller]
+    pub fn stop(&mut self) -> Ended {
         self.signal("TERM");
-        self.process.take().expect("the server runs").wait().code
+        self.process.take().expect("the server runs").wait()
     }
 
     /// Sends a signal ("TERM", "STOP", …) and does not wait.

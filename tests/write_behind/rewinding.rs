@@ -25,6 +25,29 @@ async fn a_rewound_store_is_brought_forward_from_the_segments() {
 }
 
 #[tokio::test]
+async fn a_store_rewound_while_nothing_is_written_is_brought_forward_once_somebody_reads_from_behind() {
+    let (bench, story) = (Bench::new(2).await, Story::busy(3, 40));
+    bench.append(&story.records).await;
+    bench.stored(story.last()).await;
+    assert!(bench.store.rewind(5) < story.last());
+    bench.status.suspect();
+    while bench.store.watermark() < story.last() {
+        tokio::task::yield_now().await;
+    }
+    bench.expect_told_in_order(story.last());
+}
+
+#[tokio::test]
+async fn a_store_that_was_taken_over_is_noticed_although_nothing_is_written() {
+    let (bench, story) = (Bench::new(2).await, Story::busy(3, 4));
+    bench.append(&story.records).await;
+    bench.stored(story.last()).await;
+    bench.store.take_over();
+    bench.status.suspect();
+    assert!(matches!(bench.halted().await, HaltReason::Fenced(_)));
+}
+
+#[tokio::test]
 async fn a_store_that_fails_while_it_is_brought_forward_still_gets_there() {
     let (bench, story) = (Bench::new(2).await, Story::busy(3, 60));
     let (early, late) = story.records.split_at(40);

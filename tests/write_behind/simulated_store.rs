@@ -55,6 +55,8 @@ struct State {
     products: BTreeMap<ProductId, ProductView>,
     /// Products asked for, call by call.
     loads: Vec<Vec<ProductId>>,
+    /// Loads get no answer.
+    hangs: bool,
 }
 
 /// See the module.
@@ -108,6 +110,22 @@ impl SimulatedStore {
     /// Has this product for whoever loads it.
     pub fn put_product(&self, view: ProductView) {
         self.lock().products.insert(view.product_id, view);
+    }
+
+    /// From now on loads get no answer.
+    pub fn hang(&self) {
+        self.lock().hangs = true;
+    }
+
+    pub fn answer_again(&self) {
+        self.lock().hangs = false;
+    }
+
+    /// Takes note of a load; says whether it hangs.
+    fn take_load(&self, ids: &[ProductId]) -> bool {
+        let mut state = self.lock();
+        state.loads.push(ids.to_vec());
+        state.hangs
     }
 
     pub fn loads(&self) -> Vec<Vec<ProductId>> {
@@ -245,8 +263,10 @@ impl Store for SimulatedStore {
         Ok(())
     }
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError> {
-        let mut state = self.lock();
-        state.loads.push(ids.to_vec());
+        if self.take_load(ids) {
+            std::future::pending::<()>().await;
+        }
+        let state = self.lock();
         let value = ids.iter().filter_map(|id| state.products.get(id).cloned()).collect();
         Ok(Snapshot { value, watermark: state.watermark })
     }

@@ -1,0 +1,96 @@
+//! What clients are told while a server is on its way out, and what must not keep it.
+
+use crate::support::api::{Item, User};
+use crate::support::eventually;
+use crate::support::expect::expect_problem;
+use crate::support::http::{Connection, Reply};
+use crate::support::postgres::PrivatePostgres;
+use crate::support::server::{Server, Setup};
+use crate::support::store::Store;
+
+/// A server that cannot end before its Postgres is there again: there is a sale to be stored.
+fn held_back() -> (Server, PrivatePostgres, Item, User) {
+    let mut cluster = PrivatePostgres::create(false);
+    let store = Store::at("postgres", cluster.create_database(), ());
+    let server = Setup::new().store(store).start();
+    let (item, buyer) = (server.admin().item("Lamp", 10, 100), server.buyer(1_000));
+    eventually("everything is stored", || {
+        let ready = server.guest().call_at("GET", "/health/ready".into()).send().json();
+        (ready["backlog"]["records"] == 0).then_some(())
+    });
+    cluster.stop(true);
+    buyer.buy(item, 1).expect(201);
+    (server, cluster, item, buyer)
+}
+
+fn ask(connection: &mut Connection, method: &str, path: &str) -> Reply {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n");
+    connection.write(request.as_bytes()).expect("the server reads");
+    connection.read_reply(false).expect("an answer")
+}
+
+/// Asks the server to end, and returns once it is ending.
+fn begin_the_end(server: &Server) {
+    server.signal("TERM");
+    eventually("the server is not ready any more", || {
+        let ready = ask(&mut server.connect(), "GET", "/health/ready");
+        (ready.status == 503).then(|| expect_problem(&ready, 503, "shutting_down"))
+    });
+}
+
+#[track_caller]
+fn expect_turned_away(reply: &Reply) {
+    expect_problem(reply, 503, "shutting_down");
+    assert!(reply.header("Retry-After").is_some(), "{:?}", reply.headers);
+    assert_eq!(reply.header("Connection"), Some("close"), "the client had better look elsewhere");
+}
+
+#[test]
+fn connections_old_and_new_are_turned_away_in_words_until_the_engine_is_down() {
+    let (mut server, mut cluster, item, buyer) = held_back();
+    let mut old: Vec<Connection> = (0..3).map(|_| server.connect()).collect();
+    for connection in &mut old {
+        assert_eq!(ask(connection, "GET", "/health/live").status, 200);
+    }
+    begin_the_end(&server);
+    let purchase = format!("/api/v1/items/{}/purchase", item.id);
+    let item = format!("/api/v1/items/{}", item.id);
+    for (method, path) in [("POST", purchase.as_str()), ("GET", &item), ("GET", "/nowhere")] {
+        expect_turned_away(&ask(&mut old.pop().expect("an old connection"), method, path));
+        expect_turned_away(&ask(&mut server.connect(), method, path));
+    }
+    expect_turned_away(&buyer.call("POST", "/transfers").text("{}").send());
+    // Whoever watches sees how it goes, on one connection.
+    let mut watching = server.connect();
+    for _ in 0..2 {
+        assert_eq!(ask(&mut watching, "GET", "/health/live").status, 200);
+        let ready = expect_problem(&ask(&mut watching, "GET", "/health/ready"), 503, "shutting_down");
+        assert_eq!((&ready["state"], &ready["backlog"]["records"]), (&"draining".into(), &1.into()));
+        assert!(ask(&mut watching, "GET", "/metrics").text().contains("purser_backlog_records 1"));
+    }
+    cluster.start();
+    assert_eq!(server.ends(), Some(0));
+    server.restart();
+    assert_eq!((buyer.balance(), buyer.list("/orders").len()), (990, 1));
+}
+
+#[test]
+fn an_upload_that_stalls_is_cut_and_keeps_no_server_from_its_end() {
+    // Longer than the tests are patient.
+    let mut server = Setup::new()
+        .env("PURSER__SERVER__BODY_TIMEOUT_MS", "600000")
+        .env("PURSER__SERVER__SHUTDOWN_SECONDS", "600")
+        .start();
+    let token = server.file("admin-token");
+    let mut upload = server.connect();
+    let head = format!(
+        "POST /api/v1/items HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+    );
+    upload.write(head.as_bytes()).expect("the server reads");
+    assert_eq!(upload.read_one(false).expect("the server waits for the body").status, 100);
+    upload.write(b"{\"name\":").expect("the server reads");
+    server.signal("TERM");
+    expect_turned_away(&upload.read_reply(false).expect("an answer"));
+    assert_eq!(server.ends(), Some(0));
+}
