@@ -97,20 +97,20 @@ fn a_wrong_line_in_a_file_ends_with_code_2_and_shows_it() {
 }
 
 #[test]
-fn wrong_usage_ends_with_code_2() {
-    for arguments in [
-        &["serve", "--lisen", "x"][..],
-        &["fly"],
-        &[],
-        &["stress", "--buyers", "0"],
-        &["stress", "--url", "ftp://x"],
-        &["replay", "/nowhere/orders.csv"],
-        &["journal", "adopt"],
-        &["config", "print", "--listen", "nowhere"],
-        &["audit", "--url", "http://127.0.0.1:1", "--data-dir", "/nowhere"],
+fn wrong_usage_ends_with_code_2_and_is_named() {
+    for (arguments, named) in [
+        (&["serve", "--lisen", "x"][..], "--lisen"),
+        (&["fly"], "fly"),
+        (&[], "Usage: purser"),
+        (&["stress", "--buyers", "0"], "--buyers"),
+        (&["stress", "--url", "ftp://x"], "--url"),
+        (&["replay", "/nowhere/orders.csv"], "/nowhere/orders.csv"),
+        (&["journal", "adopt"], "--accept-loss"),
+        (&["config", "print", "--listen", "nowhere"], "--listen"),
+        (&["audit", "--url", "http://127.0.0.1:1", "--data-dir", "/nowhere"], "/nowhere/admin-token"),
     ] {
         let text = error(&purser(arguments, &[]));
-        assert!(!text.trim().is_empty(), "{arguments:?} said nothing");
+        assert!(text.contains(named), "{arguments:?}: {text}");
     }
 }
 

@@ -36,16 +36,3 @@ macro_rules! on_both_stores {
     };
 }
 pub(crate) use on_both_stores;
-
-/// One history of the tables, told in two dialects.
-#[test]
-fn both_stores_have_the_same_migrations() {
-    let names = |store: &str| {
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(store);
-        let files = std::fs::read_dir(dir).expect("the migrations").flatten();
-        let mut names: Vec<_> = files.map(|file| file.file_name()).collect();
-        names.sort();
-        names
-    };
-    assert_eq!(names("sqlite"), names("postgres"));
-}

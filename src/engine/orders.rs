@@ -43,7 +43,7 @@ pub(super) async fn purchase(mut work: Work, request: PurchaseRequest) -> Result
     let line =
         LineRequest { product_id: request.product_id, quantity: request.quantity, unit_price: details.price };
     let Some(order) = priced(&engine, request.user_id, &[line], |_| Some(details.clone())) else {
-        return Err(too_dear(&mut work, &payer));
+        return Err(too_dear(&mut work, &payer).await);
     };
     let parties: Vec<Box<dyn Party>> = vec![Box::new(hold)];
     committed(work.commit(&payer, BalanceCommand::Place(order), parties, space, None).await?)
@@ -77,7 +77,7 @@ pub(super) async fn order(mut work: Work, request: OrderRequest) -> Result<Commi
         parties.push(Box::new(hold));
     }
     let Some(order) = priced(&engine, request.user_id, &request.lines, |id| details.get(&id).cloned()) else {
-        return Err(too_dear(&mut work, &payer));
+        return Err(too_dear(&mut work, &payer).await);
     };
     committed(work.commit(&payer, BalanceCommand::Place(order), parties, space, None).await?)
 }
@@ -252,10 +252,15 @@ fn priced(
 }
 
 /// A total past every limit is past every balance.
-fn too_dear(work: &mut Work, payer: &Pin<Balance>) -> Stop {
+async fn too_dear(work: &mut Work, payer: &Pin<Balance>) -> Stop {
+    let look = |glimpse: &mut Glimpse<'_, Balance>| (glimpse.entity.view(), glimpse.as_of);
+    let (view, as_of) = match work.engine.view(payer, look).await {
+        Ok(seen) => seen,
+        Err(error) => return error.into(),
+    };
     let requested = Money::new(crate::domain::LIMIT).unwrap_or_default();
-    let rejection = Rejection::InsufficientBalance { requested, available: Money::ZERO };
-    work.refused(rejection, payer.cell.last())
+    let available = view.and_then(|view| Money::new(view.amount)).unwrap_or_default();
+    work.refused(Rejection::InsufficientBalance { requested, available }, as_of)
 }
 
 /// For commits that rest on no stored state and so cannot be stale.

@@ -108,7 +108,11 @@ impl<K: Kind> Supervisor<K> {
                 }
             }
         }
-        answer.await.unwrap_or(Err(PinError::Stopped))
+        tokio::select! {
+            answer = answer => answer.unwrap_or(Err(PinError::Stopped)),
+            // A loader that panicked answers nobody.
+            _ = self.ground.halt.halted() => Err(PinError::Stopped),
+        }
     }
 
     /// Pins the owner if there is one.

@@ -1,7 +1,7 @@
 //! Registration, login, tokens and roles.
 
 use crate::support::api::Actor;
-use crate::support::expect::{expect_invalid, expect_problem, expect_refused};
+use crate::support::expect::{expect_invalid, expect_problem};
 use crate::support::http::Reply;
 use crate::support::server::Server;
 use crate::support::{all_at_once, eventually};
@@ -160,9 +160,8 @@ fn a_forged_refresh_token_is_refused_and_revokes_nothing() {
     let other = if token.starts_with('A') { "B" } else { "A" };
     let tampered = format!("{other}{}", &token[1..]);
     for forged in ["", "token", &tampered, &access] {
-        expect_refused(&refresh(&server, forged), &[401, 422]);
+        expect_problem(&refresh(&server, forged), 401, "unauthenticated");
     }
-    assert_eq!(refresh(&server, &tampered).status, 401);
     server.bearer(&access).get("/auth/me").expect(200);
     refresh(&server, &token).expect(200);
 }
@@ -193,9 +192,8 @@ fn a_user_without_a_password_cannot_log_in() {
     let server = Server::start();
     let user = server.buyer(0);
     for password in ["", "password", "null"] {
-        expect_refused(&login(&server, &user.email, password), &[401, 422]);
+        expect_problem(&login(&server, &user.email, password), 401, "invalid_credentials");
     }
-    expect_problem(&login(&server, &user.email, "password"), 401, "invalid_credentials");
 }
 
 #[test]

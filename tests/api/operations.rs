@@ -2,7 +2,7 @@
 
 use crate::support::expect::expect_problem;
 use crate::support::server::{Server, purser, run};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Every route of the contract that the server has, without the names of its parameters.
@@ -187,11 +187,30 @@ fn an_administrator_sees_the_owners() {
     let server = Server::start();
     let (admin, buyer) = (server.admin(), server.buyer(100));
     let item = admin.item("Lamp", 10, 5);
-    buyer.buy(item, 1).expect(201);
-    assert!(admin.get("/admin/owners").expect(200).is_object());
-    assert!(admin.get("/admin/owners?kind=product&limit=5").expect(200).is_object());
-    assert!(admin.get(&format!("/admin/owners/product/{}", item.id)).expect(200).is_object());
-    assert!(admin.get(&format!("/admin/owners/balance/{}", buyer.id)).expect(200).is_object());
+    let last = buyer.buy(item, 1).seq();
+    let owner = |kind: &str, id: u64| {
+        let owner = admin.get(&format!("/admin/owners/{kind}/{id}")).expect(200);
+        assert_eq!((&owner["kind"], &owner["id"]), (&json!(kind), &json!(id.to_string())));
+        assert_eq!((&owner["mailbox_depth"], &owner["holds"]), (&json!(0), &json!(0)), "{owner}");
+        owner
+    };
+    for owner in [owner("product", item.id), owner("balance", buyer.id)] {
+        assert_eq!((&owner["resident"], &owner["last_seq"]), (&json!(true), &json!(last)), "{owner}");
+    }
+    let stranger = owner("product", 900_001);
+    assert_eq!((&stranger["resident"], &stranger["last_seq"]), (&json!(false), &json!(0)));
+    let listed = |query: &str| admin.get(&format!("/admin/owners{query}")).expect(200)["data"].clone();
+    assert_eq!(listed("?kind=product&limit=5"), json!([owner("product", item.id)]));
+    let kinds = |owners: &Value| -> BTreeSet<String> {
+        let owners = owners.as_array().expect("a list").iter();
+        owners.map(|owner| owner["kind"].as_str().expect("a kind").to_owned()).collect()
+    };
+    let every = listed("?limit=100");
+    assert_eq!(kinds(&every), ["balance", "directory", "product"].map(String::from).into());
+    assert!(every.as_array().expect("a list").contains(&owner("balance", buyer.id)), "{every:#}");
+    assert_eq!(listed("?limit=1").as_array().map(Vec::len), Some(1));
+    expect_problem(&admin.get("/admin/owners?kind=cart"), 400, "bad_request");
+    expect_problem(&admin.get("/admin/owners/cart/1"), 404, "not_found");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Placing orders: whole or not at all, at the owners' prices.
 
 use crate::support::api::{order_id, order_of};
-use crate::support::expect::{expect_invalid, expect_problem, expect_refused};
+use crate::support::expect::{expect_invalid, expect_problem};
 use crate::support::server::Server;
 use serde_json::{Value, json};
 
@@ -151,13 +151,13 @@ fn an_administrator_buys_for_a_user_at_the_price_of_the_counter() {
     assert_eq!((&read["user_id"], &read["total_amount"]), (&json!(buyer.id), &json!(50)));
     assert_eq!(read["items"][0]["unit_price"], 25);
 
-    expect_refused(&server.buyer(100).post("/orders", order.clone()), &[403, 422]);
+    expect_problem(&server.buyer(100).post("/orders", order.clone()), 403, "forbidden");
     let mut wrong = order.clone();
     wrong["total_amount"] = json!(49);
     expect_invalid(&admin.post("/orders", wrong), "total_amount");
     let mut unknown = order;
     unknown["user_id"] = json!(999_999);
-    expect_refused(&admin.post("/orders", unknown), &[404, 422]);
+    expect_problem(&admin.post("/orders", unknown), 404, "not_found");
     assert_eq!((server.stock(item), buyer.balance()), (3, 50));
     server.expect_clean_audit();
 }

@@ -8,9 +8,11 @@ use purser::journal::{SpaceRefusal, writer};
 
 /// Until the keeper has nothing left to prepare.
 pub fn wait_for_spares(disk: &SimulatedDisk) {
-    while crate::rig::segments(disk).len() < 3 || disk_is_busy(disk) {
-        std::thread::yield_now();
-    }
+    run(async {
+        while crate::rig::segments(disk).len() < 3 || disk_is_busy(disk) {
+            tokio::task::yield_now().await;
+        }
+    });
 }
 
 /// A segment's last operation is the sync of its name.

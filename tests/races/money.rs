@@ -9,7 +9,7 @@ fn poor() -> (u16, String) {
 }
 
 #[test]
-fn transfer_and_transfer_in_both_directions() {
+fn transfers_in_both_directions_both_arrive() {
     many_rounds(|server| {
         let (ann, bob) = (server.buyer(100), server.buyer(100));
         let (there, back) = race(|| ann.transfer(bob.id, 100), || bob.transfer(ann.id, 100));
@@ -19,7 +19,7 @@ fn transfer_and_transfer_in_both_directions() {
 }
 
 #[test]
-fn transfer_and_transfer_of_the_money_on_its_way() {
+fn money_on_its_way_can_be_sent_back_once_it_has_arrived() {
     many_rounds(|server| {
         let (ann, bob) = (server.buyer(100), server.buyer(0));
         let (there, back) = race(|| ann.transfer(bob.id, 100), || bob.transfer(ann.id, 100));
@@ -30,7 +30,7 @@ fn transfer_and_transfer_of_the_money_on_its_way() {
 }
 
 #[test]
-fn two_transfers_of_the_same_money() {
+fn the_same_money_is_transferred_once() {
     many_rounds(|server| {
         let (ann, bob, cy) = (server.buyer(100), server.buyer(0), server.buyer(0));
         let (one, other) = race(|| ann.transfer(bob.id, 80), || ann.transfer(cy.id, 80));
@@ -41,7 +41,7 @@ fn two_transfers_of_the_same_money() {
 }
 
 #[test]
-fn transfer_and_decrement() {
+fn of_a_transfer_and_a_decrement_beyond_the_balance_one_is_refused() {
     many_rounds(|server| {
         let (admin, ann, bob) = (server.admin(), server.buyer(100), server.buyer(0));
         let (sent, debited) = race(|| ann.transfer(bob.id, 80), || admin.debit(ann.id, 70));
@@ -51,7 +51,7 @@ fn transfer_and_decrement() {
 }
 
 #[test]
-fn transfer_and_decrement_at_the_receiver() {
+fn a_decrement_takes_transferred_money_once_it_has_arrived() {
     many_rounds(|server| {
         let (admin, ann, bob) = (server.admin(), server.buyer(100), server.buyer(0));
         let (sent, debited) = race(|| ann.transfer(bob.id, 80), || admin.debit(bob.id, 70));
@@ -61,7 +61,7 @@ fn transfer_and_decrement_at_the_receiver() {
 }
 
 #[test]
-fn two_transfers_to_a_receiver_with_room_for_one() {
+fn of_two_transfers_to_a_receiver_with_room_for_one_one_is_refused() {
     many_rounds(|server| {
         let (admin, rich) = (server.admin(), server.buyer(0));
         for _ in 0..9 {
@@ -77,7 +77,7 @@ fn two_transfers_to_a_receiver_with_room_for_one() {
 }
 
 #[test]
-fn decrement_and_buy() {
+fn of_a_decrement_and_a_purchase_beyond_the_balance_one_is_refused() {
     many_rounds(|server| {
         let (admin, ann) = (server.admin(), server.buyer(100));
         let item = admin.item("Lamp", 60, 5);
@@ -88,7 +88,7 @@ fn decrement_and_buy() {
 }
 
 #[test]
-fn increment_and_buy() {
+fn a_purchase_is_paid_from_an_increment_that_came_before_it() {
     many_rounds(|server| {
         let (admin, ann) = (server.admin(), server.buyer(0));
         let item = admin.item("Lamp", 60, 5);
@@ -99,7 +99,7 @@ fn increment_and_buy() {
 }
 
 #[test]
-fn increment_and_decrement() {
+fn a_decrement_takes_from_an_increment_that_came_before_it() {
     many_rounds(|server| {
         let (admin, ann) = (server.admin(), server.buyer(10));
         let (credited, debited) = race(|| admin.credit(ann.id, 5), || admin.debit(ann.id, 12));
@@ -109,7 +109,7 @@ fn increment_and_decrement() {
 }
 
 #[test]
-fn buy_and_buy_with_money_for_one() {
+fn of_two_purchases_with_money_for_one_one_is_refused() {
     many_rounds(|server| {
         let (admin, ann) = (server.admin(), server.buyer(100));
         let (lamp, chair) = (admin.item("Lamp", 60, 5), admin.item("Chair", 70, 5));
@@ -121,7 +121,7 @@ fn buy_and_buy_with_money_for_one() {
 }
 
 #[test]
-fn cancel_and_transfer_of_the_refund() {
+fn a_refund_can_be_transferred_once_its_order_is_cancelled() {
     many_rounds(|server| {
         let (admin, ann, bob) = (server.admin(), server.buyer(100), server.buyer(0));
         let item = admin.item("Lamp", 60, 5);

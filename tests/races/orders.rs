@@ -24,7 +24,7 @@ fn ends(status: &str, stock: u64, balance: u64) -> (String, u64, u64) {
 }
 
 #[test]
-fn cancel_and_ship() {
+fn an_order_is_cancelled_or_shipped() {
     many_rounds(|server| {
         let (admin, buyer, item, id) = sold(server);
         let (cancelled, shipped) = race(|| buyer.cancel(&id), || admin.ship(&id));
@@ -39,7 +39,7 @@ fn cancel_and_ship() {
 }
 
 #[test]
-fn cancel_and_cancel() {
+fn an_order_is_cancelled_once() {
     many_rounds(|server| {
         let (admin, buyer, item, id) = sold(server);
         let (one, other) = race(|| buyer.cancel(&id), || admin.cancel(&id));
@@ -51,7 +51,7 @@ fn cancel_and_cancel() {
 }
 
 #[test]
-fn cancel_and_return() {
+fn an_order_is_cancelled_or_returned() {
     many_rounds(|server| {
         let (admin, buyer, item, id) = sold(server);
         let (cancelled, returned) = race(|| buyer.cancel(&id), || admin.take_back(buyer.id, &id, item, 1));
@@ -66,7 +66,7 @@ fn cancel_and_return() {
 }
 
 #[test]
-fn return_and_return() {
+fn goods_come_back_once() {
     many_rounds(|server| {
         let (admin, buyer, item, id) = sold(server);
         let take_back = || admin.take_back(buyer.id, &id, item, 2);
@@ -79,7 +79,7 @@ fn return_and_return() {
 }
 
 #[test]
-fn ship_and_ship() {
+fn an_order_is_shipped_once() {
     many_rounds(|server| {
         let (admin, buyer, item, id) = sold(server);
         let (one, other) = race(|| admin.ship(&id), || admin.ship(&id));
@@ -89,7 +89,7 @@ fn ship_and_ship() {
 }
 
 #[test]
-fn ship_and_deliver() {
+fn an_order_is_delivered_once_it_is_shipped() {
     many_rounds(|server| {
         let (admin, buyer, item, id) = sold(server);
         let (shipped, delivered) = race(|| admin.ship(&id), || admin.deliver(&id));
@@ -103,7 +103,7 @@ fn ship_and_deliver() {
 }
 
 #[test]
-fn deliver_and_cancel_of_what_is_shipped() {
+fn what_is_shipped_is_delivered_and_not_cancelled() {
     many_rounds(|server| {
         let (admin, buyer, item, id) = sold(server);
         admin.ship(&id).expect(200);
@@ -114,7 +114,7 @@ fn deliver_and_cancel_of_what_is_shipped() {
 }
 
 #[test]
-fn cancel_and_deletion_of_the_item() {
+fn an_order_is_cancelled_although_its_item_is_deleted() {
     many_rounds(|server| {
         let (admin, buyer, item, id) = sold(server);
         let (cancelled, deleted) = race(|| buyer.cancel(&id), || admin.remove(item));
@@ -124,7 +124,7 @@ fn cancel_and_deletion_of_the_item() {
 }
 
 #[test]
-fn cancels_of_two_orders_of_one_item() {
+fn two_orders_of_one_item_are_both_cancelled() {
     many_rounds(|server| {
         let (_, ann, item, anns) = sold(server);
         let bob = server.buyer(100);

@@ -44,7 +44,7 @@ fn registered(server: &Server) -> (String, Session) {
 }
 
 #[test]
-fn refresh_and_refresh() {
+fn two_refreshes_share_one_successor() {
     many_rounds(|server| {
         let (_, session) = registered(server);
         let (one, other) = race(|| session.refresh(server), || session.refresh(server));
@@ -55,7 +55,7 @@ fn refresh_and_refresh() {
 }
 
 #[test]
-fn logout_and_refresh() {
+fn a_session_is_dead_after_its_logout_refreshed_or_not() {
     many_rounds(|server| {
         let (_, session) = registered(server);
         let (out, refreshed) = race(|| session.log_out(server), || session.refresh(server));
@@ -69,7 +69,7 @@ fn logout_and_refresh() {
 }
 
 #[test]
-fn logout_and_login() {
+fn a_login_lives_on_beside_the_logout_of_another_session() {
     many_rounds(|server| {
         let (email, session) = registered(server);
         let login = || server.guest().post("/auth/login", json!({"email": email, "password": PASSWORD}));
@@ -83,7 +83,7 @@ fn logout_and_login() {
 }
 
 #[test]
-fn logout_and_logout() {
+fn two_logouts_of_one_session_end_it() {
     many_rounds(|server| {
         let (_, session) = registered(server);
         let (one, other) = race(|| session.log_out(server), || session.log_out(server));
@@ -97,7 +97,7 @@ fn logout_and_logout() {
 }
 
 #[test]
-fn logout_and_purchase() {
+fn a_purchase_comes_before_the_logout_or_is_refused() {
     many_rounds(|server| {
         let (_, session) = registered(server);
         let buyer = server.bearer(&session.access);

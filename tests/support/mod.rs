@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 /// How long anything that must happen may take before a test gives up. Never a measure of speed.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Polls until `probe` answers; the only place in these tests that waits.
+/// Polls until `probe` answers: for what other processes do. Only this and the start of a private Postgres wait by the
+/// clock.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

@@ -68,12 +68,12 @@ async fn a_batch_that_is_refused_is_tried_again_and_never_skipped() {
     let (bench, story) = (Bench::new(4).await, Story::full());
     bench.store.plan([Trouble::Refused; 5]);
     bench.append(&story.records).await;
-    while bench.store.troubles_left() > 0 {
+    let meanwhile = || {
         assert_eq!((bench.stored.get(), bench.store.watermark()), (Seq::ZERO, Seq::ZERO));
         assert!(bench.halt.reason().is_none(), "it stands still, it does not halt");
         assert!(bench.status.is_reachable(), "it answers, after all");
-        tokio::task::yield_now().await;
-    }
+    };
+    bench.until(|| bench.store.troubles_left() == 0, meanwhile).await;
     let refused = &bench.store.attempts()[..5];
     assert!(
         refused.iter().all(|attempt| attempt == &refused[0]),
@@ -94,9 +94,7 @@ async fn a_store_that_was_away_gets_everything_in_order() {
     bench.store.plan([Trouble::LostBefore; 6]);
     bench.store.silence(6);
     bench.append(late).await;
-    while bench.status.is_reachable() {
-        tokio::task::yield_now().await;
-    }
+    bench.until(|| !bench.status.is_reachable(), || ()).await;
     assert_eq!(bench.stored.get(), Seq::new(40));
     assert_eq!(bench.status.oldest(), Some(late[0].at));
     bench.stored(story.last()).await;

@@ -400,6 +400,17 @@ impl Bench {
         reached.expect("it gets there").expect("no halt");
     }
 
+    /// Until that is so; `meanwhile` must hold all the time before.
+    pub async fn until(&self, is: impl Fn() -> bool, meanwhile: impl Fn()) {
+        let wait = async {
+            while !is() {
+                meanwhile();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it comes to that");
+    }
+
     pub async fn halted(&self) -> HaltReason {
         tokio::time::timeout(Duration::from_secs(30), self.halt.halted()).await.expect("it halts")
     }
