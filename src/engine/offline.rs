@@ -6,9 +6,34 @@ use crate::domain::{Event, ProductId, Record, Seq, UserId};
 use crate::journal::reader;
 use crate::store::{Check, Claim, Store};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
+
+/// Why there was nothing to look at, or no way to.
+#[derive(Debug, Error)]
+pub enum OfflineError {
+    #[error("there is no data directory {0}; name the server's by --data-dir")]
+    Missing(PathBuf),
+    #[error(transparent)]
+    Start(StartError),
+}
+
+impl<E: Into<StartError>> From<E> for OfflineError {
+    fn from(error: E) -> Self {
+        Self::Start(error.into())
+    }
+}
+
+/// Looking at a directory must not make one: a misspelt name would be found clean.
+fn existing(path: &Path) -> Result<DataDir, OfflineError> {
+    if !path.join("journal").is_dir() {
+        return Err(OfflineError::Missing(path.to_owned()));
+    }
+    Ok(DataDir::open(path)?)
+}
 
 fn runtime(options: &EngineOptions) -> Result<Runtime, StartError> {
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
@@ -18,13 +43,13 @@ fn runtime(options: &EngineOptions) -> Result<Runtime, StartError> {
 /// Checks the whole journal and hands its records on.
 ///
 /// # Errors
-/// When the directory is in use or the journal damaged.
+/// When there is no such directory, it is in use, or the journal damaged.
 pub fn read_journal(
     options: &EngineOptions,
     from: Seq,
     mut each: impl FnMut(Record),
-) -> Result<reader::Survey, StartError> {
-    let directory = DataDir::open(&options.data_dir)?;
+) -> Result<reader::Survey, OfflineError> {
+    let directory = existing(&options.data_dir)?;
     let disk = directory.journal()?;
     Ok(reader::read(disk.as_ref(), from, |record, _| {
         each(record);
@@ -62,9 +87,9 @@ pub fn adopt(options: &EngineOptions) -> Result<Seq, StartError> {
 /// Audits a stopped server: its store by itself, its journal by itself, and the journal's tail against the store.
 ///
 /// # Errors
-/// When the directory is in use, the journal damaged, or the store not to be had.
-pub fn audit(options: &EngineOptions) -> Result<Vec<Check>, StartError> {
-    let directory = DataDir::open(&options.data_dir)?;
+/// When there is no such directory, it is in use, the journal damaged, or the store not to be had.
+pub fn audit(options: &EngineOptions) -> Result<Vec<Check>, OfflineError> {
+    let directory = existing(&options.data_dir)?;
     let disk = directory.journal()?;
     let runtime = runtime(options)?;
     let store = runtime.block_on(open_store(&options.store, &options.data_dir))?;
