@@ -130,7 +130,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
                 let RefOr::T(response) = response else { continue };
                 add(response, &REQUEST_ID);
                 if status.starts_with('2') {
-                    sent.iter().for_each(|header| add(response, header));
+                    for header in &sent {
+                        add(response, header);
+                    }
                 }
             }
         }
