@@ -10,6 +10,8 @@ mod auth;
 mod balances;
 #[path = "api/conventions.rs"]
 mod conventions;
+#[path = "api/document.rs"]
+mod document;
 #[path = "api/harness.rs"]
 mod harness;
 #[path = "api/hostile.rs"]

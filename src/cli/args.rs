@@ -73,13 +73,13 @@ impl ServeArgs {
 /// How a running server is reached.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
-    /// Base URL of the running server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    /// Base URL of the running server [default: where the settings let it listen, http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
     /// Directory that holds the server's admin-token, unless PURSER_TOKEN is set [default: ./data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
-    /// Configuration file (TOML), for its data directory
+    /// Configuration file (TOML) of the server, for its address and its data directory
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Machine-readable result on stdout
@@ -149,7 +149,8 @@ pub struct TargetArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct AuditArgs {
-    /// Base URL of a running server [default: http://127.0.0.1:8080, unless --data-dir or --database-url is given]
+    /// Base URL of a running server [default: where the settings let it listen, http://127.0.0.1:8080, unless --data-dir
+    /// or --database-url is given]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// Data directory of a stopped server; with --url, the directory of its admin-token
@@ -179,6 +180,7 @@ pub struct SyncStockArgs {
 pub enum UserVerb {
     /// Create a user; without a password it cannot log in, only `user token` opens it
     Create {
+        /// Email address, by which the user logs in; no two users have the same
         #[arg(long, value_name = "EMAIL")]
         email: String,
         /// With the admin role
@@ -195,6 +197,7 @@ pub enum UserVerb {
     },
     /// Print an access token for a user
     Token {
+        /// Email address of the user, in upper or lower case
         #[arg(long, value_name = "EMAIL")]
         email: String,
         #[command(flatten)]
@@ -213,6 +216,9 @@ pub enum JournalVerb {
         /// What the other journal had not stored yet is lost; say so
         #[arg(long, required = true)]
         accept_loss: bool,
+        /// The store to take over: postgres://… [default: the embedded one in the data directory]
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
         #[command(flatten)]
         journal: JournalArgs,
     },
@@ -220,10 +226,9 @@ pub enum JournalVerb {
 
 #[derive(Clone, Debug, Args)]
 pub struct JournalArgs {
+    /// Data directory of a stopped server [default: ./data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
-    #[arg(long, value_name = "URL")]
-    pub database_url: Option<String>,
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

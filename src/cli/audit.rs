@@ -8,8 +8,6 @@ use super::report::{Audit, Check, checks_text, emit, print_json, verdict};
 use super::server::running;
 use crate::engine::offline;
 
-const DEFAULT_URL: &str = "http://127.0.0.1:8080";
-
 impl AuditArgs {
     /// A stopped server is meant: its directory or store is named, and no address.
     pub fn is_offline(&self) -> bool {
@@ -19,7 +17,7 @@ impl AuditArgs {
 
 pub fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     let (url, token) = running(&ServerArgs {
-        url: args.url.clone().unwrap_or_else(|| DEFAULT_URL.into()),
+        url: args.url.clone(),
         data_dir: args.data_dir.clone(),
         config: args.config.clone(),
         json: args.json,

@@ -1,12 +1,21 @@
 //! The settings in force as what the engine and the HTTP edge want to be told.
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::{EngineOptions, StoreChoice};
 use crate::http::HttpOptions;
 use crate::journal::JournalOptions;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Bytes of a request's body.
+const BODY_LIMIT: usize = 64 << 10;
+/// The same of an order and a return, which have up to 1,000 lines.
+const LARGE_BODY_LIMIT: usize = 1 << 20;
+/// Failed logins per minute and network address, behind which there may be many people.
+const LOGIN_ATTEMPTS_PER_ADDRESS: u32 = 100;
+/// Requests that take longer are logged.
+const SLOW_REQUEST: Duration = Duration::from_secs(1);
 
 /// What the engine is started with.
 pub fn engine_options(config: &Config) -> EngineOptions {
@@ -50,9 +59,10 @@ pub fn engine_options(config: &Config) -> EngineOptions {
 
 /// What the HTTP edge is started with. `secret` is the engine's.
 pub fn http_options(config: &Config, secret: &[u8]) -> HttpOptions {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let defaults = HttpOptions::new(token_secret(secret), clock);
-    let workers = if config.server.workers == 0 { defaults.workers } else { config.server.workers };
+    let workers = match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        workers => workers,
+    };
     HttpOptions {
         workers,
         max_connections: config.server.max_connections.saturating_mul(workers),
@@ -65,7 +75,12 @@ pub fn http_options(config: &Config, secret: &[u8]) -> HttpOptions {
         currency: config.money.currency.clone(),
         access_token_seconds: signed(config.auth.access_token_seconds),
         login_attempts_per_minute: config.auth.login_attempts_per_minute,
-        ..defaults
+        login_attempts_per_minute_per_address: LOGIN_ATTEMPTS_PER_ADDRESS,
+        slow_request: SLOW_REQUEST,
+        body_limit: BODY_LIMIT,
+        large_body_limit: LARGE_BODY_LIMIT,
+        secret: token_secret(secret),
+        clock: Arc::new(SystemClock),
     }
 }
 

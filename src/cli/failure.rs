@@ -1,6 +1,8 @@
 //! How a verb ends: the documented exit codes, and the one line for a person when it could not do its work.
 
 use crate::config::ConfigError;
+use crate::engine::StartError;
+use crate::engine::offline::OfflineError;
 use std::process::ExitCode;
 
 /// The process's exit codes.
@@ -78,5 +80,20 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::new(Exit::Refused, error.to_string())
+    }
+}
+
+impl From<OfflineError> for Failure {
+    fn from(error: OfflineError) -> Self {
+        match error {
+            OfflineError::Missing(_) => Self::usage(error.to_string()),
+            OfflineError::Start(error) => error.into(),
+        }
     }
 }

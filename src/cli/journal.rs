@@ -46,23 +46,23 @@ pub fn run(verb: JournalVerb) -> Result<Exit, Failure> {
     match verb {
         JournalVerb::Inspect(args) => inspect(&args),
         JournalVerb::Verify(args) => verify(&args),
-        JournalVerb::Adopt { journal, .. } => adopt(&journal),
+        JournalVerb::Adopt { journal, database_url, .. } => adopt(&journal, database_url),
     }
 }
 
-fn options(args: &JournalArgs) -> Result<EngineOptions, Failure> {
+fn options(args: &JournalArgs, database_url: Option<String>) -> Result<EngineOptions, Failure> {
     let args = ServeArgs {
         config: args.config.clone(),
         listen: None,
         data_dir: args.data_dir.clone(),
-        database_url: args.database_url.clone(),
+        database_url,
     };
     Ok(engine_options(&super::settings(&args)?.config))
 }
 
 fn inspect(args: &JournalArgs) -> Result<Exit, Failure> {
     let mut last_records = std::collections::VecDeque::new();
-    let survey = offline::read_journal(&options(args)?, Seq::new(1), |record| {
+    let survey = offline::read_journal(&options(args, None)?, Seq::new(1), |record| {
         last_records.push_back(record);
         if last_records.len() > SHOWN {
             last_records.pop_front();
@@ -126,7 +126,7 @@ fn inspect(args: &JournalArgs) -> Result<Exit, Failure> {
 fn verify(args: &JournalArgs) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let mut records = 0;
-    let survey = offline::read_journal(&options(args)?, Seq::new(1), |_| records += 1)?;
+    let survey = offline::read_journal(&options(args, None)?, Seq::new(1), |_| records += 1)?;
     let seconds = begun.elapsed().as_secs_f64();
     let verification = Verification { ok: true, records, seconds, torn_frame: survey.torn };
     if args.json {
@@ -143,8 +143,8 @@ fn verify(args: &JournalArgs) -> Result<Exit, Failure> {
     Ok(Exit::Clean)
 }
 
-fn adopt(args: &JournalArgs) -> Result<Exit, Failure> {
-    let watermark = offline::adopt(&options(args)?)?;
+fn adopt(args: &JournalArgs, database_url: Option<String>) -> Result<Exit, Failure> {
+    let watermark = offline::adopt(&options(args, database_url)?)?;
     if args.json {
         print_json(&serde_json::json!({ "adopted": true, "continues_after_seq": watermark.get() }));
     } else {

@@ -103,11 +103,11 @@ impl Tally {
     }
 }
 
-/// `insufficient_stock 9,000, not_found 1`
-pub fn by_code(counts: &BTreeMap<String, u64>) -> String {
+/// `9,000 × insufficient_stock, 1 × not_found`, or `none` if there is nothing to count.
+pub fn by_code(counts: &BTreeMap<String, u64>, none: &str) -> String {
     let parts: Vec<String> =
-        counts.iter().map(|(code, count)| format!("{code} {}", thousands(*count))).collect();
-    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+        counts.iter().map(|(code, count)| format!("{} × {code}", thousands(*count))).collect();
+    if parts.is_empty() { none.into() } else { parts.join(", ") }
 }
 
 /// 1234567 → 1,234,567
@@ -118,6 +118,14 @@ pub fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_read_as_so_many_times_what() {
+        let counts =
+            BTreeMap::from([("the price is 0".to_owned(), 1), ("the quantity is 0".to_owned(), 1_200)]);
+        assert_eq!(by_code(&counts, "none"), "1 × the price is 0, 1,200 × the quantity is 0");
+        assert_eq!(by_code(&BTreeMap::new(), "no errors"), "no errors");
+    }
 
     #[test]
     fn a_tally_gives_times_in_milliseconds() {

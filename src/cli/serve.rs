@@ -6,7 +6,7 @@ use super::engine_options::{engine_options, http_options, token_secret};
 use super::failure::{Exit, Failure};
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat};
-use crate::engine::{Engine, StartError, boot};
+use crate::engine::{Engine, boot};
 use crate::http;
 use crate::telemetry;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -35,12 +35,6 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     };
     telemetry::init(&config.log.level, format);
     actix_web::rt::System::new().block_on(serve(config))
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        Self::new(Exit::Refused, error.to_string())
-    }
 }
 
 async fn serve(config: Config) -> Result<Exit, Failure> {

@@ -59,7 +59,23 @@ impl Target {
 pub fn running(args: &ServerArgs) -> Result<(String, String), Failure> {
     let data_dir = args.data_dir.clone();
     let settings = ServeArgs { config: args.config.clone(), data_dir, ..ServeArgs::default() };
-    Ok((checked(&args.url)?, admin_token(&settings)?))
+    let url = match &args.url {
+        Some(url) => checked(url)?,
+        None => listening_at(&super::settings(&settings)?.config.server.listen)?,
+    };
+    Ok((url, admin_token(&settings)?))
+}
+
+/// Where a server with this `server.listen` is reached from its own host.
+fn listening_at(listen: &str) -> Result<String, Failure> {
+    match listen.rsplit_once(':') {
+        None | Some((_, "0")) => {
+            Err(Failure::usage(format!("server.listen is {listen}: say by --url where the server is")))
+        }
+        Some(("0.0.0.0", port)) => Ok(format!("http://127.0.0.1:{port}")),
+        Some(("[::]", port)) => Ok(format!("http://[::1]:{port}")),
+        Some(_) => Ok(format!("http://{listen}")),
+    }
 }
 
 fn checked(url: &str) -> Result<String, Failure> {
@@ -214,5 +230,19 @@ impl Drop for OwnServer {
             }
         }
         let _ = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_looked_for_where_it_listens() {
+        let at = |listen| listening_at(listen).ok();
+        assert_eq!(at("10.0.0.1:9000").as_deref(), Some("http://10.0.0.1:9000"));
+        assert_eq!(at("0.0.0.0:9000").as_deref(), Some("http://127.0.0.1:9000"));
+        assert_eq!(at("[::]:9000").as_deref(), Some("http://[::1]:9000"));
+        assert_eq!(at("127.0.0.1:0"), None, "nobody knows the port");
     }
 }

@@ -1,14 +1,39 @@
 //! Work on a stopped server's directory and store: reading the journal, auditing, adopting a store.
 
 use super::boot::{DataDir, StartError, check_continuity, open_store};
-use super::options::EngineOptions;
+use super::options::{EngineOptions, StoreChoice};
 use crate::domain::{Event, ProductId, Record, Seq, UserId};
 use crate::journal::reader;
 use crate::store::{Check, Claim, Store};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
+
+/// Why there was nothing to look at, or no way to.
+#[derive(Debug, Error)]
+pub enum OfflineError {
+    #[error("there is no data directory {0}; name the server's by --data-dir")]
+    Missing(PathBuf),
+    #[error(transparent)]
+    Start(StartError),
+}
+
+impl<E: Into<StartError>> From<E> for OfflineError {
+    fn from(error: E) -> Self {
+        Self::Start(error.into())
+    }
+}
+
+/// Looking at a directory must not make one: a misspelt name would be found clean.
+fn existing(path: &Path) -> Result<DataDir, OfflineError> {
+    if !path.join("journal").is_dir() {
+        return Err(OfflineError::Missing(path.to_owned()));
+    }
+    Ok(DataDir::open(path)?)
+}
 
 fn runtime(options: &EngineOptions) -> Result<Runtime, StartError> {
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
@@ -18,13 +43,13 @@ fn runtime(options: &EngineOptions) -> Result<Runtime, StartError> {
 /// Checks the whole journal and hands its records on.
 ///
 /// # Errors
-/// When the directory is in use or the journal damaged.
+/// When there is no such directory, it is in use, or the journal damaged.
 pub fn read_journal(
     options: &EngineOptions,
     from: Seq,
     mut each: impl FnMut(Record),
-) -> Result<reader::Survey, StartError> {
-    let directory = DataDir::open(&options.data_dir)?;
+) -> Result<reader::Survey, OfflineError> {
+    let directory = existing(&options.data_dir)?;
     let disk = directory.journal()?;
     Ok(reader::read(disk.as_ref(), from, |record, _| {
         each(record);
@@ -62,13 +87,24 @@ pub fn adopt(options: &EngineOptions) -> Result<Seq, StartError> {
 /// Audits a stopped server: its store by itself, its journal by itself, and the journal's tail against the store.
 ///
 /// # Errors
-/// When the directory is in use, the journal damaged, or the store not to be had.
-pub fn audit(options: &EngineOptions) -> Result<Vec<Check>, StartError> {
-    let directory = DataDir::open(&options.data_dir)?;
-    let disk = directory.journal()?;
+/// When there is no such directory (unless the store is a database of its own, which is then audited alone), it is in use,
+/// the journal damaged, or the store not to be had.
+pub fn audit(options: &EngineOptions) -> Result<Vec<Check>, OfflineError> {
+    let directory = match existing(&options.data_dir) {
+        // A database of its own can be looked at without the server's directory, an embedded one lies in it.
+        Err(OfflineError::Missing(_)) if matches!(options.store, StoreChoice::Postgres { .. }) => None,
+        found => Some(found?),
+    };
     let runtime = runtime(options)?;
     let store = runtime.block_on(open_store(&options.store, &options.data_dir))?;
     let snapshot = runtime.block_on(store.audit())?;
+    let Some(directory) = directory else {
+        let detail = format!("there is no data directory {}", options.data_dir.display());
+        let mut checks = snapshot.value;
+        checks.push(Check { name: "journal was not looked at".into(), ok: true, detail });
+        return Ok(checks);
+    };
+    let disk = directory.journal()?;
     let mut tail = Vec::new();
     let survey = reader::read(disk.as_ref(), snapshot.watermark.next(), |record, _| {
         tail.push(record);

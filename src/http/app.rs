@@ -1,15 +1,16 @@
-//! The application: its routes, once for serving and once for the OpenAPI document, and what each worker keeps.
+//! The application: its routes, and what each worker keeps.
 
 use super::body::Limits;
 use super::drain::Drain;
 use super::observe::{Edge, Observe};
-use super::problem::{Problem, ProblemDocument};
+use super::problem::Problem;
 use super::routes::Routes;
 use super::throttle::Throttle;
 use super::token_cache::TokenCache;
 use super::tokens::{Access, Tokens};
 use super::{
-    HttpOptions, auth, balances, explanations, items, operations, orders, purchases, returns, stock, users,
+    HttpOptions, auth, balances, document, explanations, items, operations, orders, purchases, returns,
+    stock, users,
 };
 use crate::domain::Timestamp;
 use crate::engine::Engine;
@@ -23,9 +24,6 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
-use utoipa::{OpenApi, PartialSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_actix_web::{AppExt, scope};
 
@@ -45,7 +43,7 @@ pub struct Shared {
 
 impl Shared {
     pub fn new(engine: Engine, options: HttpOptions, metrics: PrometheusHandle) -> Self {
-        let document = document();
+        let document = document::document();
         Self {
             tokens: Tokens::new(&options.secret, options.access_token_seconds),
             by_account: Throttle::new(options.login_attempts_per_minute),
@@ -131,28 +129,8 @@ impl FromRequest for Web {
     }
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Purser",
-        description = "Sells contended things exactly once. Amounts are integers in minor units; failures are \
-                       application/problem+json (RFC 9457)."
-    ),
-    modifiers(&BearerToken)
-)]
-struct Base;
-
-struct BearerToken;
-
-impl utoipa::Modify for BearerToken {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
-    }
-}
-
 /// The router tries these in order, so what is asked most comes first.
-fn api(config: &mut ServiceConfig<'_>) {
+pub fn api(config: &mut ServiceConfig<'_>) {
     config.service(purchases::purchase);
     orders::routes(config);
     items::routes(config);
@@ -197,35 +175,5 @@ pub async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
     match edge.routes.allowed(request.match_info().as_str()) {
         Some(methods) => Err(Problem::method_not_allowed(&methods)),
         None => Err(Problem::not_found("nothing is at this address")),
-    }
-}
-
-/// The OpenAPI document of all handlers.
-pub fn document() -> utoipa::openapi::OpenApi {
-    let (_, mut document) = App::new()
-        .into_utoipa_app()
-        .openapi(Base::openapi())
-        .service(scope("/api/v1").configure(api))
-        .configure(operations::routes)
-        .configure(explanations::routes)
-        .split_for_parts();
-    promise_problems(&mut document);
-    document
-}
-
-/// Says of every operation that its failures are problems.
-fn promise_problems(document: &mut utoipa::openapi::OpenApi) {
-    let components = document.components.get_or_insert_default();
-    components.schemas.insert("Problem".to_owned(), ProblemDocument::schema());
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let failure = ResponseBuilder::new()
-        .description("Any failure; `code` says which")
-        .content("application/problem+json", content)
-        .build();
-    for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
-            operation.responses.responses.insert("default".to_owned(), failure.clone().into());
-        }
     }
 }

@@ -8,7 +8,6 @@ use super::reply::{self, Answer};
 use super::throttle::Who;
 use super::users::UserView;
 use super::validate::{Checks, PASSWORD_BYTES_MAX};
-use crate::domain::rejection::Missing;
 use crate::domain::text::Email;
 use crate::domain::user::Role;
 use crate::domain::{Rejection, Seq};
@@ -189,17 +188,11 @@ async fn me_posted(web: Web, caller: Caller, fresh: MinSeq) -> Answer {
 #[post("/auth/refresh")]
 async fn refresh(web: Web, body: Body<RefreshDto>) -> Answer {
     let (family_id, generation) = web.shared().tokens.read_refresh(&body.0)?;
-    let session = web.engine().refresh(family_id, generation).await.map_err(|error| match error {
-        // A family that was made here and is not known any more has been pruned.
-        EngineError::Rejected { rejection: Rejection::NotFound(Missing::Session), .. } => {
-            Problem::from(Rejection::TokenExpired)
-        }
-        EngineError::Rejected { rejection: Rejection::TokenRevoked, .. } => {
-            info!(target: "audit", %family_id, "a refresh token of an ended session was presented");
-            error.into()
-        }
-        error => error.into(),
-    })?;
+    let refreshed = web.engine().refresh(family_id, generation).await;
+    if let Err(EngineError::Rejected { rejection: Rejection::TokenRevoked, .. }) = &refreshed {
+        info!(target: "audit", %family_id, "a refresh token of an ended session was presented");
+    }
+    let session = refreshed?;
     reply::json(StatusCode::OK, &PairView::of(&web, &session)?)
 }
 
@@ -207,12 +200,10 @@ async fn refresh(web: Web, body: Body<RefreshDto>) -> Answer {
 #[utoipa::path(tag = "auth", responses((status = 204)), security(("bearer" = [])))]
 #[post("/auth/logout")]
 async fn logout(web: Web, caller: Caller) -> Answer {
-    let seq: Seq = web.engine().log_out(caller.family_id).await.map_err(|error| match error {
-        EngineError::Rejected { rejection: Rejection::NotFound(Missing::Session), .. } => {
-            Problem::bad_request("this token was issued by an admin and has no session to end")
-        }
-        error => error.into(),
-    })?;
+    let family_id = caller
+        .family_id
+        .ok_or_else(|| Problem::bad_request("this token was issued by an admin and has no session to end"))?;
+    let seq: Seq = web.engine().log_out(family_id).await?;
     info!(target: "audit", user = %caller.user_id, "a user logged out");
     let response = Ok(HttpResponse::with_body(StatusCode::NO_CONTENT, BoxBody::new(())));
     reply::with(response, super::headers::SEQ, HeaderValue::from(seq.get()))

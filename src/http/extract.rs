@@ -21,7 +21,8 @@ use uuid::Uuid;
 pub struct Caller {
     pub user_id: UserId,
     pub role: Role,
-    pub family_id: FamilyId,
+    /// `None` with a token that an admin issued: there is no session to end.
+    pub family_id: Option<FamilyId>,
 }
 
 /// A caller that may do everything.
@@ -94,7 +95,8 @@ fn identify(request: &HttpRequest) -> Soon<Caller> {
         Ok(verified) => verified,
         Err(problem) => return Either::Left(ready(Err(problem))),
     };
-    let Some(revocation) = web.engine().revoked_by(family_id) else {
+    let revocation = family_id.and_then(|family_id| web.engine().revoked_by(family_id));
+    let Some(revocation) = revocation else {
         return Either::Left(ready(Ok(Caller { user_id, role, family_id })));
     };
     let engine = web.engine().clone();

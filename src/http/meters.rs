@@ -2,7 +2,7 @@
 //! handles it has used.
 
 use super::routes::Routes;
-use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,13 +60,43 @@ impl Meters {
     }
 }
 
-/// Help texts, once per process.
+/// Help texts, once per process: of this edge's metrics, and of those that the engine below it publishes.
 pub fn describe() {
-    describe_counter!("purser_http_requests_total", "Requests answered, by route and status");
-    describe_histogram!(
-        "purser_http_request_seconds",
-        "Time from a request's head to its reply's head, by route"
-    );
-    describe_counter!("purser_purchases_total", "Purchases and orders by result: ok, or the refusal's code");
-    describe_histogram!("purser_purchase_seconds", "Time that a purchase or an order took in the engine");
+    for (name, help) in COUNTERS {
+        describe_counter!(*name, *help);
+    }
+    for (name, help) in HISTOGRAMS {
+        describe_histogram!(*name, *help);
+    }
+    for (name, help) in GAUGES {
+        describe_gauge!(*name, *help);
+    }
 }
+
+const COUNTERS: &[(&str, &str)] = &[
+    ("purser_http_requests_total", "Requests answered, by route and status"),
+    ("purser_purchases_total", "Purchases and orders by result: ok, or the refusal's code"),
+    ("purser_store_refused_total", "Batches that the store refused for another reason than being away"),
+];
+
+const HISTOGRAMS: &[(&str, &str)] = &[
+    ("purser_http_request_seconds", "Time from a request's head to its reply's head, by route"),
+    ("purser_purchase_seconds", "Time that a purchase or an order took in the engine"),
+    ("purser_journal_batch_records", "Records that one fdatasync made durable"),
+    ("purser_journal_fdatasync_seconds", "Time that one fdatasync of the journal took"),
+    ("purser_store_flush_records", "Records that one transaction brought into the store"),
+    ("purser_store_flush_seconds", "Time that one such transaction took"),
+];
+
+const GAUGES: &[(&str, &str)] = &[
+    ("purser_backlog_records", "Records durable in the journal and not yet in the store"),
+    ("purser_backlog_bytes", "Bytes of journal that these records take"),
+    ("purser_backlog_seconds", "Age of the oldest of these records"),
+    ("purser_journal_appended_seq", "Last record that was accepted"),
+    ("purser_journal_durable_seq", "Last record that is on disk"),
+    ("purser_store_stored_seq", "Last record that is in the store"),
+    ("purser_store_reachable", "1 if the store could be reached last time, else 0"),
+    ("purser_permits_used", "Operations in progress"),
+    ("purser_permits_max", "Operations that may be in progress; the next one is answered 503 overloaded"),
+    ("purser_owners_resident", "Owners in memory, by kind"),
+];

@@ -6,6 +6,7 @@ mod auth;
 mod balances;
 mod body;
 mod connection;
+mod document;
 mod drain;
 mod explanations;
 mod extract;
@@ -15,6 +16,7 @@ mod items;
 mod lines;
 mod meters;
 mod observe;
+mod operation_views;
 mod operations;
 mod order_view;
 mod orders;
@@ -69,7 +71,7 @@ pub struct HttpOptions {
     pub slow_request: Duration,
     /// Bytes of a body.
     pub body_limit: usize,
-    /// Bytes of the body of an order, a return or a batch.
+    /// Bytes of the body of an order or a return.
     pub large_body_limit: usize,
     /// Orders are labelled with one of so many shards.
     pub order_shards: u32,
@@ -83,31 +85,6 @@ pub struct HttpOptions {
     /// What all tokens are derived from.
     pub secret: [u8; 32],
     pub clock: Arc<dyn Clock>,
-}
-
-impl HttpOptions {
-    /// Sensible values for everything but the secret and the clock.
-    pub fn new(secret: [u8; 32], clock: Arc<dyn Clock>) -> Self {
-        Self {
-            workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-            max_connections: 10_000,
-            backlog: 2_048,
-            client_timeout: Duration::from_secs(5),
-            body_timeout: Duration::from_secs(5),
-            keep_alive: Duration::from_secs(30),
-            stop_timeout: Duration::from_secs(10),
-            slow_request: Duration::from_secs(1),
-            body_limit: 64 << 10,
-            large_body_limit: 1 << 20,
-            order_shards: 4,
-            currency: "EUR".to_owned(),
-            access_token_seconds: 900,
-            login_attempts_per_minute: 10,
-            login_attempts_per_minute_per_address: 100,
-            secret,
-            clock,
-        }
-    }
 }
 
 /// A server at work.
@@ -194,5 +171,5 @@ pub fn serve(
 
 /// The OpenAPI document as JSON.
 pub fn openapi_json() -> String {
-    app::document().to_pretty_json().unwrap_or_default()
+    document::document().to_pretty_json().unwrap_or_default()
 }

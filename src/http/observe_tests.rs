@@ -1,5 +1,6 @@
-use super::super::app::{document, elsewhere};
+use super::super::app::elsewhere;
 use super::super::body::{Body, Input, Limits};
+use super::super::document::document;
 use super::super::validate::Checks;
 use super::*;
 use actix_web::web::Bytes;

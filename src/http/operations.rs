@@ -3,15 +3,15 @@
 use super::app::Web;
 use super::body::{Body, Input};
 use super::extract::Admin;
+use super::operation_views::{AuditView, HealthView, LiveView, OwnerView, OwnersView, SyncedView};
 use super::problem::Problem;
 use super::query::Query;
 use super::reply::{self, Answer};
 use super::validate::Checks;
 use crate::domain::ProductId;
-use crate::store::Check;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 use utoipa::ToSchema;
@@ -36,27 +36,26 @@ pub fn swagger_ui() -> impl actix_web::dev::HttpServiceFactory {
 }
 
 /// Whether the process runs.
-#[utoipa::path(tag = "operations", responses((status = 200)))]
+#[utoipa::path(tag = "operations", responses((status = 200, body = LiveView)))]
 #[get("/health/live")]
 async fn live() -> Answer {
-    reply::json(StatusCode::OK, &json!({ "status": "ok" }))
+    reply::json(StatusCode::OK, &LiveView { status: "ok" })
 }
 
 /// Whether it takes requests: recovered, not halted, not draining.
-#[utoipa::path(tag = "operations", responses((status = 200), (status = 503)))]
+#[utoipa::path(tag = "operations", responses((status = 200, body = HealthView)))]
 #[get("/health/ready")]
 async fn ready(web: Web) -> Answer {
     let health = web.engine().health();
+    let view = HealthView::of(&health);
     if health.ready {
-        return reply::json(StatusCode::OK, &health);
+        return reply::json(StatusCode::OK, &view);
     }
     let detail = health.reason.clone().unwrap_or_else(|| format!("the engine is {}", health.state));
-    // A halted engine ends its process; one that is neither has not recovered yet.
-    let code = if matches!(health.state, "draining" | "halted") { "shutting_down" } else { "overloaded" };
-    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(5);
+    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", detail).retry_after(5);
     problem = problem.with("ready", false).with("state", health.state);
-    problem = problem.with("journal", json!(health.journal)).with("store", json!(health.store));
-    Err(problem.with("backlog", json!(health.backlog)))
+    problem = problem.with("journal", json!(view.journal)).with("store", json!(view.store));
+    Err(problem.with("backlog", json!(view.backlog)))
 }
 
 /// Prometheus text.
@@ -70,14 +69,14 @@ async fn metrics(web: Web) -> HttpResponse {
 }
 
 /// This API as OpenAPI.
-#[utoipa::path(tag = "operations", responses((status = 200)))]
+#[utoipa::path(tag = "operations", responses((status = 200, body = Object)))]
 #[get("/api/openapi.json")]
 async fn document(web: Web) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(web.shared().document.clone())
 }
 
-/// Lists owners: resident or not, mailbox depth, holds, last position.
-#[utoipa::path(tag = "operations", responses((status = 200)), security(("bearer" = [])),
+/// Lists owners in memory: mailbox depth, holds, last position.
+#[utoipa::path(tag = "operations", responses((status = 200, body = OwnersView)), security(("bearer" = [])),
     params(("kind" = Option<String>, Query), ("limit" = Option<u32>, Query)))]
 #[get("/admin/owners")]
 async fn owners(web: Web, _admin: Admin, query: Query) -> Answer {
@@ -86,24 +85,18 @@ async fn owners(web: Web, _admin: Admin, query: Query) -> Answer {
     let states = web.engine().owners(kind.as_deref(), limit).await;
     let states =
         states.ok_or_else(|| Problem::bad_request("kind must be product, balance, session or directory"))?;
-    reply::json(StatusCode::OK, &json!({ "data": states, "next_cursor": null }))
+    reply::json(StatusCode::OK, &OwnersView::of(&states))
 }
 
-/// Shows an owner.
-#[utoipa::path(tag = "operations", responses((status = 200)), security(("bearer" = [])),
+/// Shows an owner, in memory or not.
+#[utoipa::path(tag = "operations", responses((status = 200, body = OwnerView)), security(("bearer" = [])),
     params(("kind" = String, Path), ("id" = String, Path)))]
 #[get("/admin/owners/{kind}/{id}")]
 async fn owner(web: Web, _admin: Admin, request: HttpRequest) -> Answer {
     let (kind, id) = (request.match_info().query("kind"), request.match_info().query("id"));
     let state = web.engine().owner(kind, id).await;
-    reply::json(StatusCode::OK, &state.ok_or_else(|| Problem::not_found("no such owner"))?)
-}
-
-#[derive(Serialize, ToSchema)]
-struct AuditView<'a> {
-    ok: bool,
-    #[schema(value_type = Vec<Object>)]
-    checks: &'a [Check],
+    let state = state.ok_or_else(|| Problem::not_found("no such owner"))?;
+    reply::json(StatusCode::OK, &OwnerView::of(&state))
 }
 
 /// Recomputes stock, money, orders and journal, and compares.
@@ -112,8 +105,7 @@ struct AuditView<'a> {
 async fn audit(web: Web, admin: Admin) -> Answer {
     info!(target: "audit", admin = %admin.0.user_id, "an audit was asked for");
     let checks = web.engine().audit().await?;
-    let view = AuditView { ok: checks.value.iter().all(|check| check.ok), checks: &checks.value };
-    reply::read(checks.as_of, &view)
+    reply::read(checks.as_of, &AuditView::of(&checks.value))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -133,11 +125,11 @@ impl Input for SyncStockDto {
 }
 
 /// Compares owners, stored rows and movements, and rewrites rows that drifted.
-#[utoipa::path(tag = "operations", request_body = SyncStockDto, responses((status = 200)),
+#[utoipa::path(tag = "operations", request_body = SyncStockDto, responses((status = 200, body = SyncedView)),
     security(("bearer" = [])))]
 #[post("/admin/sync-stock")]
 async fn sync_stock(web: Web, admin: Admin, body: Body<SyncStockDto>) -> Answer {
     info!(target: "audit", admin = %admin.0.user_id, item = ?body.0, "a stock comparison was asked for");
     let report = web.engine().sync_stock(body.0).await?;
-    reply::read(report.as_of, &report.value)
+    reply::read(report.as_of, &SyncedView::of(&report.value))
 }

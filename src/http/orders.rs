@@ -91,7 +91,10 @@ fn answer_step(web: &Web, reply: &Reply) -> Answer {
     }
 }
 
-/// Places an order.
+/// Places an order, all or nothing.
+///
+/// The prices are the client's claim: if one is not the item's, 409 `price_changed`. An admin's prices are taken as given
+/// (point of sale, import), and `user_id` says for whom the admin buys.
 #[utoipa::path(tag = "orders", request_body = OrderDto, responses((status = 201, body = PlacedView)),
     security(("bearer" = [])))]
 #[post("/orders")]

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_address_is_told_from_its_methods() {
-        let routes = Routes::of(&crate::http::app::document());
+        let routes = Routes::of(&crate::http::document::document());
         assert_eq!(routes.allowed("/api/v1/items/7/purchase").as_deref(), Some("POST"));
         assert_eq!(routes.allowed("/api/v1/items/7").as_deref(), Some("GET, HEAD, PATCH, DELETE"));
         assert_eq!(routes.allowed("/api/v1/items/"), None);

@@ -41,18 +41,13 @@ fn slot(token: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::UserId;
     use crate::domain::user::Role;
-    use crate::domain::{FamilyId, UserId};
 
     #[test]
     fn only_the_very_same_token_is_known() {
-        let access = Access {
-            user_id: UserId::new(7),
-            role: Role::User,
-            family_id: FamilyId::new(uuid::Uuid::nil()),
-            not_before: 0,
-            expires: 10,
-        };
+        let access =
+            Access { user_id: UserId::new(7), role: Role::User, family_id: None, not_before: 0, expires: 10 };
         let mut cache = TokenCache::new();
         cache.put(b"header.claims.signature-0123456789", access);
         assert_eq!(cache.get(b"header.claims.signature-0123456789"), Some(access));

@@ -20,6 +20,8 @@ const TYPE: &str = "at+jwt";
 const LEEWAY_SECONDS: i64 = 5;
 /// Longer than any token made here.
 const TOKEN_MAX: usize = 1_024;
+/// `sid` of a token without a session.
+const NO_SESSION: Uuid = Uuid::nil();
 const REFRESH_BYTES: usize = 16 + 4 + 32;
 
 /// Makes and checks tokens.
@@ -37,7 +39,8 @@ pub struct Tokens {
 pub struct Access {
     pub user_id: UserId,
     pub role: Role,
-    pub family_id: FamilyId,
+    /// The session; `None` if the token was issued by an admin.
+    pub family_id: Option<FamilyId>,
     pub not_before: i64,
     pub expires: i64,
 }
@@ -114,18 +117,18 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<String, Problem> {
         let expires = (now.seconds() + self.access_seconds).min(grant.expires_at.seconds());
-        self.sign(family_id, grant.user_id, grant.role, now, expires)
+        self.sign(family_id.get(), grant.user_id, grant.role, now, expires)
     }
 
     /// An access token that belongs to no session and so cannot be refreshed.
     pub fn detached(&self, user_id: UserId, role: Role, now: Timestamp) -> Result<String, Problem> {
         let expires = now.seconds() + self.access_seconds;
-        self.sign(FamilyId::new(Uuid::now_v7()), user_id, role, now, expires)
+        self.sign(NO_SESSION, user_id, role, now, expires)
     }
 
     fn sign(
         &self,
-        family_id: FamilyId,
+        sid: Uuid,
         user_id: UserId,
         role: Role,
         now: Timestamp,
@@ -135,7 +138,7 @@ impl Tokens {
             iss: ISSUER,
             aud: AUDIENCE,
             sub: user_id.to_string(),
-            sid: family_id.get(),
+            sid,
             role,
             iat: now.seconds(),
             nbf: now.seconds(),
@@ -166,8 +169,8 @@ impl Tokens {
         if data.header.typ.as_deref() != Some(TYPE) {
             return Err(invalid());
         }
-        let (user_id, family_id) = (UserId::new(user_id), FamilyId::new(sid));
-        Ok(Access { user_id, role, family_id, not_before: nbf, expires: exp })
+        let family_id = (sid != NO_SESSION).then(|| FamilyId::new(sid));
+        Ok(Access { user_id: UserId::new(user_id), role, family_id, not_before: nbf, expires: exp })
     }
 
     /// The refresh token of one generation of a family.

@@ -34,11 +34,21 @@ fn signed(header: &Header, change: impl Fn(&mut Value)) -> String {
 fn an_access_token_is_read_back() {
     let token = tokens().access(family(), &grant(), NOW).expect("signed");
     let access = tokens().verify(token.as_bytes()).expect("valid");
-    assert_eq!((access.user_id, access.role, access.family_id), (UserId::new(42), Role::Admin, family()));
+    assert_eq!(
+        (access.user_id, access.role, access.family_id),
+        (UserId::new(42), Role::Admin, Some(family()))
+    );
     assert!(access.check_time(NOW).is_ok());
     assert!(access.check_time(NOW.plus_seconds(904)).is_ok());
     assert_eq!(code(access.check_time(NOW.plus_seconds(905)).map(|()| access)), "token_expired");
     assert_eq!(code(access.check_time(NOW.plus_seconds(-6)).map(|()| access)), "unauthenticated");
+}
+
+#[test]
+fn a_token_that_an_admin_issued_has_no_session() {
+    let token = tokens().detached(UserId::new(42), Role::User, NOW).expect("signed");
+    let access = tokens().verify(token.as_bytes()).expect("valid");
+    assert_eq!((access.user_id, access.role, access.family_id), (UserId::new(42), Role::User, None));
 }
 
 #[test]

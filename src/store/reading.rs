@@ -19,8 +19,10 @@ pub struct StoreReader {
     status: Arc<Status>,
     deadline: Duration,
     begun: Instant,
-    /// Milliseconds after `begun` until when the store is left alone; 0 when it answers.
+    /// Milliseconds after `begun` until when the store is left alone; 0 when it never was.
     resting_until: AtomicU64,
+    /// The store's answers when its rest began: with the next one, to whomever, the rest is over.
+    answers_at_rest: AtomicU64,
 }
 
 impl StoreReader {
@@ -31,7 +33,15 @@ impl StoreReader {
         status: Arc<Status>,
         deadline: Duration,
     ) -> Self {
-        Self { store, stored, status, deadline, begun: Instant::now(), resting_until: AtomicU64::new(0) }
+        Self {
+            store,
+            stored,
+            status,
+            deadline,
+            begun: Instant::now(),
+            resting_until: AtomicU64::new(0),
+            answers_at_rest: AtomicU64::new(0),
+        }
     }
 
     /// Runs one query.
@@ -46,15 +56,22 @@ impl StoreReader {
         // What owners let go of relied on this position; a snapshot before it would forget acknowledged changes.
         let known = self.stored.get();
         self.may_try()?;
+        let answers = self.status.answers();
         let Ok(answer) = tokio::time::timeout(self.deadline, query(self.store.as_ref())).await else {
-            self.rest_for(REST);
+            // Others may have had an answer meanwhile: then it is back, and only this query was lost.
+            if self.status.answers() == answers {
+                self.answers_at_rest.store(answers, Ordering::SeqCst);
+                self.resting_until.store(self.now_millis() + millis(REST), Ordering::SeqCst);
+            }
             return Err(StoreError::Unavailable(format!(
                 "no answer within {} s",
                 self.deadline.as_secs_f32()
             )));
         };
-        self.resting_until.store(0, Ordering::Relaxed);
+        // Even a refusal is an answer: it does not hang.
+        self.resting_until.store(0, Ordering::SeqCst);
         let snapshot = answer?;
+        self.status.answered();
         if snapshot.watermark < known {
             self.status.suspect();
             let found = snapshot.watermark;
@@ -66,20 +83,16 @@ impl StoreReader {
     }
 
     fn may_try(&self) -> Result<(), StoreError> {
-        let until = self.resting_until.load(Ordering::Relaxed);
-        if until == 0 {
+        let until = self.resting_until.load(Ordering::SeqCst);
+        if until == 0 || self.status.answers() != self.answers_at_rest.load(Ordering::SeqCst) {
             return Ok(());
         }
         let now = self.now_millis();
         // Of all who come after the rest one tries; the others would wait with it for nothing.
         let next = now + millis(self.deadline + REST);
         let tries = now >= until
-            && self.resting_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            && self.resting_until.compare_exchange(until, next, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         if tries { Ok(()) } else { Err(StoreError::Unavailable("it does not answer in time".into())) }
-    }
-
-    fn rest_for(&self, rest: Duration) {
-        self.resting_until.store(self.now_millis() + millis(rest), Ordering::Relaxed);
     }
 
     fn now_millis(&self) -> u64 {

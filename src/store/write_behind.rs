@@ -28,9 +28,20 @@ pub struct Status {
     /// When the oldest of them was decided, in microseconds; 0 when there is none.
     oldest: AtomicI64,
     suspected: Notify,
+    answers: AtomicU64,
 }
 
 impl Status {
+    /// How often the store has answered, whoever asked.
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Ordering::SeqCst)
+    }
+
+    /// The store has answered somebody.
+    pub fn answered(&self) {
+        self.answers.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Has the write-behind look where the store stands: somebody read something older than what was stored.
     pub fn suspect(&self) {
         self.suspected.notify_one();
@@ -143,6 +154,9 @@ impl WriteBehind {
 
     /// Takes note of whether the store answers; says whether that is news.
     fn reachable(&self, reachable: bool) -> bool {
+        if reachable {
+            self.status.answered();
+        }
         let was = !self.status.unreachable.swap(!reachable, Ordering::SeqCst);
         if reachable && !was {
             tracing::info!(stored = self.lease.watermark.get(), "the store is back");

@@ -167,6 +167,19 @@ fn a_forged_refresh_token_is_refused_and_revokes_nothing() {
 }
 
 #[test]
+fn a_token_that_an_admin_issued_has_no_session_to_end() {
+    let server = Server::start();
+    let buyer = server.buyer(10);
+    let issued = server.admin().post(&format!("/users/{}/token", buyer.id), json!({})).expect(201);
+    let token = issued["access_token"].as_str().expect("a token");
+    for (actor, who) in [(server.bearer(token), "the user"), (server.admin(), "the admin")] {
+        let problem = expect_problem(&actor.post("/auth/logout", json!({})), 400, "bad_request");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("no session")), "{problem}");
+        assert_eq!(actor.get("/auth/me").status, 200, "{who} cannot go on");
+    }
+}
+
+#[test]
 fn after_a_logout_the_session_is_dead_also_after_a_restart_and_others_live() {
     let mut server = Server::start();
     let (access, token) = tokens(&server.register("ann@example.org", PASSWORD).expect(201));

@@ -60,6 +60,23 @@ fn a_running_server_is_alive_and_ready() {
 }
 
 #[test]
+fn every_metric_says_what_it_counts() {
+    let server = Server::start();
+    let buyer = server.buyer(100);
+    buyer.buy(server.admin().item("Lamp", 10, 1), 1).expect(201);
+    server.drains();
+    let text = get(&server, "/metrics").text();
+    let after = |mark: &str| -> BTreeSet<String> {
+        let rest = text.lines().filter_map(|line| line.strip_prefix(mark));
+        rest.filter_map(|rest| rest.split(' ').next()).map(str::to_owned).collect()
+    };
+    let (typed, helped) = (after("# TYPE "), after("# HELP "));
+    assert!(typed.len() > 12, "{typed:?}");
+    let silent: Vec<_> = typed.difference(&helped).collect();
+    assert!(silent.is_empty(), "no help for {silent:?}");
+}
+
+#[test]
 fn metrics_are_prometheus_text_with_well_formed_names() {
     let server = Server::start();
     let buyer = server.buyer(100);

@@ -48,6 +48,24 @@ async fn after_its_rest_a_store_is_tried_by_one_and_once_it_answers_by_all() {
 }
 
 #[tokio::test]
+async fn a_query_that_was_lost_while_others_had_answers_gives_the_store_no_rest() {
+    let store = Arc::new(SimulatedStore::default());
+    let reader = reader(&store, 0);
+    store.hang();
+    let lost = asks(&reader);
+    let others = async {
+        while store.loads().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        store.answer_again();
+        asks(&reader).await
+    };
+    let (lost, other) = tokio::join!(lost, others);
+    assert!(lost.is_err() && other.is_ok());
+    assert!(asks(&reader).await.is_ok(), "it is back");
+}
+
+#[tokio::test]
 async fn an_answer_from_before_what_is_known_to_be_stored_is_none() {
     let store = Arc::new(SimulatedStore::default());
     assert!(asks(&reader(&store, 0)).await.is_ok());

@@ -100,6 +100,37 @@ fn a_data_directory_that_cannot_be_written_exits_3_in_one_clear_line() {
 }
 
 #[test]
+fn a_directory_that_does_not_exist_is_not_found_clean_and_not_made() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let missing = dir.path().join("dtaa");
+    for arguments in [&["audit"][..], &["journal", "verify"], &["journal", "inspect"]] {
+        // A directory that exists and is none of ours is left as it is, too.
+        for path in [missing.as_path(), dir.path()] {
+            let mut command = purser();
+            command.args(arguments).arg("--data-dir").arg(path);
+            run(command).expect(2, &["there is no data directory", &path.to_string_lossy()]);
+            assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0, "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_command_finds_its_server_by_the_configuration() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("purser.toml");
+    let (address, data_dir) = (server.address(), server.data_dir().display());
+    let text = format!("[server]\nlisten = \"{address}\"\n[data]\ndir = \"{data_dir}\"\n");
+    fs::write(&file, text).expect("a file");
+    for verb in ["audit", "sync-stock"] {
+        let mut command = purser();
+        command.arg(verb).arg("--config").arg(&file);
+        let ended = run(command);
+        assert_eq!(ended.code, Some(0), "{verb}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_command_without_its_server_exits_1_and_says_so() {
     let mut command = purser();
     // Port 1 is reserved and nothing listens there.

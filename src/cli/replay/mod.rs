@@ -80,10 +80,10 @@ fn answers(args: &ReplayArgs, submitted: &Submitted, drain: &Drain) -> Vec<Check
     let mut checks = vec![Check::new(
         "every order and return was decided",
         tally.errors.is_empty(),
-        by_code(&tally.errors),
+        by_code(&tally.errors, "no errors"),
     )];
     if args.stock.is_none() && args.funds.is_none() {
-        let detail = by_code(&tally.refused);
+        let detail = by_code(&tally.refused, "no refusals");
         checks.push(Check::new("no order or return was refused", tally.refused.is_empty(), detail));
     }
     if let Drain::Stalled(left) = drain {

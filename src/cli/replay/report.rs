@@ -138,7 +138,7 @@ impl Report {
             out,
             "left out     {} lines ({})",
             self.lines_unsellable,
-            by_code(&self.unsellable_by_reason)
+            by_code(&self.unsellable_by_reason, "none")
         )?;
         writeln!(
             out,
@@ -213,7 +213,7 @@ impl Group {
             thousands(self.accepted),
             thousands(self.sent),
             thousands(self.refused),
-            by_code(&self.refused_by_code),
+            by_code(&self.refused_by_code, "none"),
             thousands(self.errors),
             thousands(self.lines_accepted),
             thousands(self.lines),

@@ -86,8 +86,13 @@ impl Report {
     fn write(&self, out: &mut String) -> fmt::Result {
         let Latency { p50, p95, p99, max } = self.latency_ms;
         writeln!(out, "sold         {}", thousands(self.sold))?;
-        writeln!(out, "refused      {} ({})", thousands(self.refused), by_code(&self.refused_by_code))?;
-        writeln!(out, "errors       {} ({})", thousands(self.errors), by_code(&self.errors_by_code))?;
+        writeln!(
+            out,
+            "refused      {} ({})",
+            thousands(self.refused),
+            by_code(&self.refused_by_code, "none")
+        )?;
+        writeln!(out, "errors       {} ({})", thousands(self.errors), by_code(&self.errors_by_code, "none"))?;
         if self.retries > 0 {
             writeln!(out, "retries      {} (503, waited out)", thousands(self.retries))?;
         }
@@ -114,11 +119,16 @@ impl Report {
 
 fn checks(args: &StressArgs, scene: &Scene, tally: &Tally, drain: &Drain, remaining: &[i64]) -> Vec<Check> {
     let errors: u64 = tally.errors.values().sum();
-    let mut checks = vec![Check::new("every attempt was decided", errors == 0, by_code(&tally.errors))];
+    let mut checks =
+        vec![Check::new("every attempt was decided", errors == 0, by_code(&tally.errors, "no errors"))];
 
     let other: u64 =
         tally.refused.iter().filter(|(code, _)| *code != "insufficient_stock").map(|(_, count)| count).sum();
-    checks.push(Check::new("refused only because sold out", other == 0, by_code(&tally.refused)));
+    checks.push(Check::new(
+        "refused only because sold out",
+        other == 0,
+        by_code(&tally.refused, "no refusals"),
+    ));
 
     let stock: i64 = scene.items.iter().map(|item| item.stock as i64).sum();
     let left: i64 = remaining.iter().sum();
