@@ -4,7 +4,7 @@
 use super::options::{EngineOptions, StoreChoice};
 use super::{Acknowledged, Engine, Inner, passwords::Passwords};
 use crate::clock::Clock;
-use crate::domain::{Record, Seq};
+use crate::domain::Seq;
 use crate::journal::disk::{Directory, Disk};
 use crate::journal::{Halt, Journal, Position, ReadError, reader, writer};
 use crate::owners::ground::Limits;
@@ -13,9 +13,10 @@ use crate::owners::index::{Revocations, UnstoredObjects};
 use crate::owners::passivation::{self, PassivationOptions};
 use crate::owners::{Ground, Supervisor, admission::Admission};
 use crate::store::postgres::{PostgresOptions, PostgresStore};
+use crate::store::replay::{ReplayError, replay};
 use crate::store::sqlite::SqliteStore;
 use crate::store::write_behind::{OnStored, Status, WriteBehind};
-use crate::store::{Batch, Claim, Lease, Store, StoreError, StoreReader};
+use crate::store::{Claim, Lease, Store, StoreError, StoreReader};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -230,12 +231,7 @@ pub(super) async fn start(
     let next = recovered.last.max(lease.watermark).next();
     if recovered.last > lease.watermark {
         let (disk, store, most) = (disk.clone(), store.clone(), options.batch_records_max);
-        let last = recovered.last;
-        let blocking = handle.clone();
-        lease = run_blocking(&handle, move || {
-            drain(&blocking, disk.as_ref(), store.as_ref(), lease, last, most, &progress)
-        })
-        .await??;
+        lease = run(&handle, drain(disk, store, lease, recovered.last, most, progress)).await??;
     }
     assemble(Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next }).await
 }
@@ -379,54 +375,25 @@ impl Inner {
 }
 
 /// Brings the store up to the journal's end.
-fn drain(
-    runtime: &tokio::runtime::Handle,
-    disk: &dyn Disk,
-    store: &dyn Store,
-    lease: Lease,
+async fn drain(
+    disk: Arc<dyn Disk>,
+    store: Arc<dyn Store>,
+    mut lease: Lease,
     last: Seq,
     batch_records_max: usize,
-    progress: &Progress,
+    progress: Progress,
 ) -> Result<Lease, StartError> {
-    let mut lease = lease;
-    let total = last.get() - lease.watermark.get();
-    let mut pending: Vec<Record> = Vec::with_capacity(batch_records_max);
-    let mut failure = None;
-    // Tells a store that failed from a journal that cannot be read.
-    let failed = std::cell::Cell::new(false);
-    let mut flush = |pending: &mut Vec<Record>, lease: &mut Lease| {
-        let batch = Batch::of(lease.watermark, pending.iter());
-        match runtime.block_on(store.apply(lease.epoch, &batch)) {
-            Ok(()) => lease.watermark = batch.to,
-            Err(error) => {
-                failure = Some(error);
-                failed.set(true);
-            }
-        }
-        pending.clear();
-        progress(total - (last.get() - lease.watermark.get()), total);
-        !failed.get()
-    };
-    let from = lease.watermark.next();
-    reader::read(disk, from, |record, _| {
-        pending.push(record);
-        if pending.len() >= batch_records_max && !flush(&mut pending, &mut lease) {
-            return Err(ReadError::Io(io::Error::other("the store does not take the backlog")));
-        }
-        Ok(())
-    })
-    .map(drop)
-    .or_else(|error| if failed.get() { Ok(()) } else { Err(error) })?;
-    if !pending.is_empty() && !failed.get() {
-        flush(&mut pending, &mut lease);
-    }
-    match failure {
-        Some(error) => Err(error.into()),
+    let behind = lease.watermark;
+    let total = last.get() - behind.get();
+    let told = |stored: Seq| progress(stored.get() - behind.get(), total);
+    let gap = |watermark| StartError::Gap { first: behind.next(), last, watermark };
+    match replay(disk, store.as_ref(), &mut lease, reader::END, batch_records_max, told).await {
         // Going on behind the journal's end would lose what lies between.
-        None if lease.watermark < last => {
-            Err(StartError::Gap { first: from, last, watermark: lease.watermark })
-        }
-        None => Ok(lease),
+        Ok(()) if lease.watermark < last => Err(gap(lease.watermark)),
+        Ok(()) => Ok(lease),
+        Err(ReplayError::Journal(error)) => Err(error.into()),
+        Err(ReplayError::Store(error)) => Err(error.into()),
+        Err(ReplayError::Gap) => Err(gap(lease.watermark)),
     }
 }
 

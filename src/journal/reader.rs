@@ -103,16 +103,27 @@ pub fn read_live(
     until: Seq,
     mut each: impl FnMut(Record),
 ) -> Result<Survey, ReadError> {
-    visit(disk, from, until, &mut |record, _| {
-        if record.seq <= until {
-            each(record);
-        }
+    read_until(disk, from, until, |record| {
+        each(record);
         Ok(())
     })
 }
 
+/// As [`read`] up to [`END`], and as [`read_live`] up to any other position; `each` may end it.
+///
+/// # Errors
+/// As [`read`], and those of `each`.
+pub fn read_until(
+    disk: &dyn Disk,
+    from: Seq,
+    until: Seq,
+    mut each: impl FnMut(Record) -> Result<(), ReadError>,
+) -> Result<Survey, ReadError> {
+    visit(disk, from, until, &mut |record, _| if record.seq <= until { each(record) } else { Ok(()) })
+}
+
 /// Beyond every record: nothing is left out.
-const END: Seq = Seq::new(u64::MAX);
+pub const END: Seq = Seq::new(u64::MAX);
 
 type Each<'a> = &'a mut dyn FnMut(Record, usize) -> Result<(), ReadError>;
 
