@@ -1,5 +1,6 @@
-//! From a directory to a serving engine: lock, check the journal, open the store, take its lease, make the journal clean,
-//! bring the store up to date, start. Whatever is not as it should be refuses to start and says what to do.
+//! From a directory to a serving engine: lock, check the journal, open the store, check that the two belong together, make
+//! the journal clean, take the store's lease, bring the store up to date, start. Whatever is not as it should be refuses to
+//! start and says what to do; nothing is rewritten before both are known to be sound.
 
 use super::options::{EngineOptions, StoreChoice};
 use super::{Acknowledged, Engine, Inner, passwords::Passwords};
@@ -207,6 +208,16 @@ pub(super) async fn start(
         let (choice, path, runtime) = (options.store.clone(), options.data_dir.clone(), handle.clone());
         run_blocking(&handle, move || runtime.block_on(open_store(&choice, &path))).await??
     };
+    let standing = {
+        let store = store.clone();
+        run(&handle, async move { store.position().await }).await?
+    };
+    let watermark = match standing {
+        Ok(position) => position.watermark,
+        Err(StoreError::Untaken) => Seq::ZERO,
+        Err(error) => return Err(error.into()),
+    };
+    check_continuity(&survey, watermark)?;
     let recovered = {
         let (disk, survey, size) = (disk.clone(), survey.clone(), options.journal.segment_bytes);
         run_blocking(&handle, move || reader::recover(disk.as_ref(), survey, Uuid::now_v7(), size)).await??
@@ -227,6 +238,7 @@ pub(super) async fn start(
         let store = store.clone();
         run(&handle, async move { store.acquire(&claim).await }).await??
     };
+    // Only now nobody else can move it.
     check_continuity(&survey, lease.watermark)?;
     let next = recovered.last.max(lease.watermark).next();
     if recovered.last > lease.watermark {

@@ -104,7 +104,8 @@ impl Engine {
     /// Starts an engine: creates what is missing, recovers, and is ready when this returns.
     ///
     /// # Errors
-    /// [`StartError`] when something is not as it should be; nothing was changed then.
+    /// [`StartError`] when something is not as it should be. A journal that is damaged, and a journal and a store that do not
+    /// belong together, are left as they were.
     pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
         Self::start_with(options, Arc::new(SystemClock), Arc::new(|_, _| {})).await
     }

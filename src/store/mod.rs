@@ -156,6 +156,9 @@ pub trait Store: Send + Sync + 'static {
     async fn apply(&self, epoch: i64, batch: &Batch) -> Result<(), StoreError>;
 
     /// The current epoch and watermark, read over a fresh connection.
+    ///
+    /// # Errors
+    /// [`StoreError::Untaken`] before the first [`Store::acquire`].
     async fn position(&self) -> Result<Lease, StoreError>;
 
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError>;

@@ -204,7 +204,10 @@ impl WriteBehind {
                 return Some(false);
             }
             StoreError::Fenced { holder, .. } => return self.fenced(holder.clone()),
-            StoreError::Unavailable(_) | StoreError::Moved { .. } | StoreError::Held { .. } => {}
+            StoreError::Unavailable(_)
+            | StoreError::Moved { .. }
+            | StoreError::Held { .. }
+            | StoreError::Untaken => {}
         }
         if self.reachable(false) {
             tracing::warn!(%error, "a flush failed; looking up what the store has");

@@ -70,7 +70,7 @@ pub async fn position(options: PgConnectOptions) -> Result<Lease, StoreError> {
     let mut conn = PgConnection::connect_with(&options).await.map_err(fault)?;
     let row = current(&mut conn).await?;
     conn.close().await.map_err(fault)?;
-    row.map(|(lease, _)| lease).ok_or_else(|| StoreError::Damaged("the engine row is gone".into()))
+    row.map(|(lease, _)| lease).ok_or(StoreError::Untaken)
 }
 
 /// Forgets some keys; says whether there may be more.
