@@ -5,6 +5,7 @@
 pub mod batch;
 mod checks;
 pub mod error;
+mod numbers;
 pub mod postgres;
 pub mod reading;
 pub mod replay;

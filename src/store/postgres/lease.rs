@@ -2,8 +2,8 @@
 
 use super::fault;
 use crate::domain::Timestamp;
+use crate::store::numbers::seq;
 use crate::store::rows::Columns;
-use crate::store::writer::seq;
 use crate::store::{Claim, Lease, StoreError};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
