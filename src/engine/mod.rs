@@ -2,10 +2,13 @@
 //! owners it touches, and is answered when its journal record is durable.
 
 mod acknowledged;
+mod assembly;
 pub mod audit;
 pub mod boot;
 pub mod call;
+pub mod data_dir;
 pub mod error;
+mod housekeeping;
 mod items;
 mod money;
 pub mod offline;
@@ -15,15 +18,17 @@ mod orders;
 mod passwords;
 mod reads;
 mod shutdown;
+mod start_error;
 mod state;
+mod store_runtime;
 mod users;
 
 pub use audit::{Drift, DriftReport};
-pub use boot::StartError;
 pub use call::*;
 pub use error::{Busy, EngineError};
 pub use options::{EngineOptions, StoreChoice};
 pub use shutdown::Shutdown;
+pub use start_error::StartError;
 pub use state::{Backlog, Health, JournalHealth, OwnerState, StoreHealth};
 
 use crate::clock::{Clock, SystemClock};
@@ -76,9 +81,9 @@ struct Inner {
     flushing: Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// The store's own: database work, loads, housekeeping.
     runtime: tokio::runtime::Handle,
-    _keeper: boot::RuntimeKeeper,
+    _keeper: store_runtime::RuntimeKeeper,
     options: EngineOptions,
-    _directory: boot::DataDir,
+    _directory: data_dir::DataDir,
 }
 
 impl Inner {

@@ -1,9 +1,11 @@
 //! Work on a stopped server's directory and store: reading the journal, auditing, adopting a store.
 
-use super::boot::{DataDir, StartError, check_continuity, open_store};
+use super::boot::{check_continuity, open_store};
+use super::data_dir::DataDir;
 use super::options::EngineOptions;
+use super::start_error::StartError;
 use crate::domain::{Event, ProductId, Record, Seq, UserId};
-use crate::journal::reader;
+use crate::journal::{reader, recover::recover};
 use crate::store::{Check, Claim, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +47,7 @@ pub fn adopt(options: &EngineOptions) -> Result<Seq, StartError> {
     let store = runtime.block_on(open_store(&options.store, &options.data_dir))?;
     // This makes the new journal's identity durable before the store is told of it.
     let size = options.journal.segment_bytes;
-    let recovered = reader::recover(disk.as_ref(), survey.clone(), Uuid::now_v7(), size)?;
+    let recovered = recover(disk.as_ref(), survey.clone(), Uuid::now_v7(), size)?;
     let position = runtime.block_on(store.position());
     if let Ok(position) = &position {
         check_continuity(&survey, position.watermark)?;
