@@ -9,7 +9,7 @@ use purser::Engine;
 use purser::clock::SystemClock;
 use purser::domain::{Record, Seq};
 use purser::journal::disk::{Directory, Disk};
-use purser::journal::{Halt, Journal, JournalOptions, reader};
+use purser::journal::{Halt, Journal, JournalOptions, reader, recover};
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -46,7 +46,7 @@ fn write(
 ) -> anyhow::Result<()> {
     let options = JournalOptions { segment_bytes: 32 << 20, keep_segments: 2 };
     let survey = reader::survey(disk.as_ref())?;
-    let recovered = reader::recover(disk.as_ref(), survey, Uuid::now_v7(), options.segment_bytes)?;
+    let recovered = recover::recover(disk.as_ref(), survey, Uuid::now_v7(), options.segment_bytes)?;
     // Nobody waits for the records, so none is kept.
     let (sender, _) = tokio::sync::mpsc::unbounded_channel();
     let journal =

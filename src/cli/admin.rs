@@ -7,7 +7,7 @@ use crate::domain::UserId;
 use crate::domain::rejection::Rejection;
 use crate::domain::text::{Email, Name};
 use crate::domain::user::Role;
-use crate::engine::boot::write_private;
+use crate::engine::data_dir::write_private;
 use crate::engine::{Engine, EngineError, NewUserRequest};
 use crate::http::tokens::Tokens;
 use base64::Engine as _;

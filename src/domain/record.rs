@@ -1,5 +1,5 @@
 //! The unit of the journal: one atomic set of events with its position, cause and, when the caller gave an
-//! idempotency key, the key that it answers. Serialised with postcard behind a version byte (`journal/record`).
+//! idempotency key, the key that it answers. Serialised with postcard behind a version byte (`journal/codec`).
 
 use super::event::Event;
 use super::ids::{Seq, UserId};

@@ -2,10 +2,13 @@
 //! owners it touches, and is answered when its journal record is durable.
 
 mod acknowledged;
+mod assembly;
 pub mod audit;
 pub mod boot;
 pub mod call;
+pub mod data_dir;
 pub mod error;
+mod housekeeping;
 mod items;
 mod lines;
 mod money;
@@ -16,16 +19,18 @@ mod orders;
 mod passwords;
 mod reads;
 mod shutdown;
+mod start_error;
 mod state;
+mod store_runtime;
 mod users;
 
 pub use audit::{Drift, DriftReport};
-pub use boot::StartError;
 pub use call::*;
 pub use error::{Busy, EngineError};
 pub use lines::{LineRequest, Lines};
 pub use options::{EngineOptions, StoreChoice};
 pub use shutdown::Shutdown;
+pub use start_error::StartError;
 pub use state::{Backlog, Health, JournalHealth, OwnerState, StoreHealth};
 
 use crate::clock::{Clock, SystemClock};
@@ -78,9 +83,9 @@ struct Inner {
     flushing: Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// The store's own: database work, loads, housekeeping.
     runtime: tokio::runtime::Handle,
-    _keeper: boot::RuntimeKeeper,
+    _keeper: store_runtime::RuntimeKeeper,
     options: EngineOptions,
-    _directory: boot::DataDir,
+    _directory: data_dir::DataDir,
 }
 
 impl Inner {
@@ -106,7 +111,8 @@ impl Engine {
     /// Starts an engine: creates what is missing, recovers, and is ready when this returns.
     ///
     /// # Errors
-    /// [`StartError`] when something is not as it should be; nothing was changed then.
+    /// [`StartError`] when something is not as it should be. A journal that is damaged, and a journal and a store that do not
+    /// belong together, are left as they were.
     pub async fn start(options: EngineOptions) -> Result<Self, StartError> {
         Self::start_with(options, Arc::new(SystemClock), Arc::new(|_, _| {})).await
     }

@@ -1,10 +1,12 @@
 //! Work on a stopped server's directory and store: reading the journal, auditing, adopting a store.
 
-use super::boot::{DataDir, StartError, check_continuity, open_store};
+use super::boot::{check_continuity, open_store};
+use super::data_dir::DataDir;
 use super::options::{EngineOptions, StoreChoice};
+use super::start_error::StartError;
 use crate::domain::{Event, ProductId, Record, Seq, UserId};
-use crate::journal::reader;
-use crate::store::{Check, Claim, Store};
+use crate::journal::{reader, recover::recover};
+use crate::store::{Check, Claim, Store, StoreError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,13 +70,14 @@ pub fn adopt(options: &EngineOptions) -> Result<Seq, StartError> {
     let survey = reader::survey(disk.as_ref())?;
     let runtime = runtime(options)?;
     let store = runtime.block_on(open_store(&options.store, &options.data_dir))?;
+    match runtime.block_on(store.position()) {
+        Ok(position) => runtime.block_on(check_continuity(&survey, position.watermark, store.as_ref()))?,
+        Err(StoreError::Untaken) => {}
+        Err(error) => return Err(error.into()),
+    }
     // This makes the new journal's identity durable before the store is told of it.
     let size = options.journal.segment_bytes;
-    let recovered = reader::recover(disk.as_ref(), survey.clone(), Uuid::now_v7(), size)?;
-    let position = runtime.block_on(store.position());
-    if let Ok(position) = &position {
-        check_continuity(&survey, position.watermark)?;
-    }
+    let recovered = recover(disk.as_ref(), survey, Uuid::now_v7(), size)?;
     let claim = Claim {
         journal_id: recovered.journal_id,
         holder: format!("adopted into {}", options.data_dir.display()),
@@ -110,7 +113,7 @@ pub fn audit(options: &EngineOptions) -> Result<Vec<Check>, OfflineError> {
         tail.push(record);
         Ok(())
     })?;
-    check_continuity(&survey, snapshot.watermark)?;
+    runtime.block_on(check_continuity(&survey, snapshot.watermark, store.as_ref()))?;
     let mut checks = snapshot.value;
     checks.push(Check {
         name: "journal is whole".into(),

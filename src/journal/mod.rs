@@ -8,8 +8,10 @@ pub mod disk;
 pub mod error;
 pub mod frame;
 pub mod halt;
+mod keeper;
 pub mod position;
 pub mod reader;
+pub mod recover;
 pub mod segment;
 pub mod simulated;
 pub mod space;
@@ -49,7 +51,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens a journal that [`reader::recover`] has just made clean, and starts its two threads. Durable records leave
+    /// Opens a journal that [`recover::recover`] has just made clean, and starts its two threads. Durable records leave
     /// through `durable_records`, in order, after the position was published.
     ///
     /// # Errors
@@ -57,7 +59,7 @@ impl Journal {
     pub fn open(
         disk: Arc<dyn Disk>,
         options: JournalOptions,
-        recovered: &reader::Recovered,
+        recovered: &recover::Recovered,
         next: Seq,
         halt: Arc<Halt>,
         durable_records: mpsc::UnboundedSender<writer::Written>,

@@ -39,22 +39,6 @@ pub struct Survey {
     pub torn: Option<(u32, u64)>,
 }
 
-/// A journal that is ready to be written on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Recovered {
-    pub journal_id: Uuid,
-    /// Segments before the current one.
-    pub closed: Vec<Surveyed>,
-    /// The segment to go on in; none when there is no record yet.
-    pub current: Option<Surveyed>,
-    /// The number of the next segment; it stands ready, empty, when there is no current one.
-    pub next_segment: u32,
-    /// The last record; 0 without any.
-    pub last: Seq,
-    /// Whether a torn frame was dropped.
-    pub dropped_torn_frame: bool,
-}
-
 impl Survey {
     /// The first record that is still there.
     pub fn first(&self) -> Option<Seq> {
@@ -103,16 +87,27 @@ pub fn read_live(
     until: Seq,
     mut each: impl FnMut(Record),
 ) -> Result<Survey, ReadError> {
-    visit(disk, from, until, &mut |record, _| {
-        if record.seq <= until {
-            each(record);
-        }
+    read_until(disk, from, until, |record| {
+        each(record);
         Ok(())
     })
 }
 
+/// As [`read`] up to [`END`], and as [`read_live`] up to any other position; `each` may end it.
+///
+/// # Errors
+/// As [`read`], and those of `each`.
+pub fn read_until(
+    disk: &dyn Disk,
+    from: Seq,
+    until: Seq,
+    mut each: impl FnMut(Record) -> Result<(), ReadError>,
+) -> Result<Survey, ReadError> {
+    visit(disk, from, until, &mut |record, _| if record.seq <= until { each(record) } else { Ok(()) })
+}
+
 /// Beyond every record: nothing is left out.
-const END: Seq = Seq::new(u64::MAX);
+pub const END: Seq = Seq::new(u64::MAX);
 
 type Each<'a> = &'a mut dyn FnMut(Record, usize) -> Result<(), ReadError>;
 
@@ -332,43 +327,4 @@ impl Scan<'_> {
         }
         Ok(())
     }
-}
-
-/// Makes a surveyed journal ready to be written on. The accepted part of its last segment is copied into a fresh file:
-/// a sync of the old one would prove nothing after a failed one, and the torn frame goes with it. Without any record an
-/// empty segment of `segment_bytes` makes the journal's identity durable before a store is told of it.
-pub fn recover(
-    disk: &dyn Disk,
-    survey: Survey,
-    new_id: Uuid,
-    segment_bytes: u64,
-) -> Result<Recovered, ReadError> {
-    let journal_id = survey.journal_id.unwrap_or(new_id);
-    if disk.list()?.iter().any(|name| name == segment::TEMPORARY) {
-        disk.remove(segment::TEMPORARY)?;
-    }
-    let last = survey.last();
-    let mut closed = survey.segments;
-    let current = closed.pop();
-    let next_segment = match &current {
-        Some(current) => current.segment + 1,
-        None => survey.empty.first().copied().unwrap_or(1),
-    };
-    // From the end, so that a power cut half-way leaves no gap; a lone empty segment stays until it is replaced.
-    for number in survey.empty.iter().rev().filter(|number| current.is_some() || **number != next_segment) {
-        disk.remove(&segment::file_name(*number))?;
-    }
-    match &current {
-        Some(current) => {
-            let bytes = disk.read(&segment::file_name(current.segment))?;
-            let header = Header { segment: current.segment, size: current.size, journal_id };
-            segment::create(disk, header, &bytes[segment::HEADER_BYTES..current.end as usize])?;
-        }
-        None => {
-            segment::create(disk, Header { segment: next_segment, size: segment_bytes, journal_id }, &[])?;
-        }
-    }
-    disk.sync_directory()?;
-    let dropped_torn_frame = survey.torn.is_some();
-    Ok(Recovered { journal_id, closed, current, next_segment, last, dropped_torn_frame })
 }

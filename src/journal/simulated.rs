@@ -1,4 +1,5 @@
-//! A disk for tests that can lose power and fail. A file keeps what was synced apart from what was only written, per
+//! A disk for tests that can lose power and fail; part of the library so that programs that embed the engine can put their
+//! own code through the same power cuts. Nothing here runs in a server. A file keeps what was synced apart from what was only written, per
 //! sector; creations, renames and removals vanish unless the directory was synced. All chance comes from one seed.
 //! Errors behave as a hostile Linux would have it: after a failed sync the unsynced sectors count as clean, so a second
 //! sync succeeds and saves nothing.

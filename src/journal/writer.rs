@@ -1,10 +1,10 @@
 //! The two threads of an open journal. The writer takes all that is queued, writes it as one frame, syncs it, publishes
-//! the durable position, and begins again: the next batch is what arrived meanwhile. The keeper prepares segments ahead
-//! and removes those that the store no longer needs.
+//! the durable position, and begins again: the next batch is what arrived meanwhile. The other is the keeper.
 
-use super::disk::{Disk, DiskFile};
+use super::disk::Disk;
 use super::frame::{self, Builder};
-use super::reader::Recovered;
+use super::keeper::{Errand, Keeper, Open, usable};
+use super::recover::Recovered;
 use super::segment;
 use super::space::Space;
 use super::tail::{Pending, Tail};
@@ -14,15 +14,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use uuid::Uuid;
-
-/// Segments prepared beyond the one that is being written.
-const SPARE_SEGMENTS: u32 = 2;
-/// How often a full disk is tried again.
-const RETRY: Duration = Duration::from_millis(200);
+use std::time::Instant;
 
 /// What the threads are started with.
 pub struct Start<'a> {
@@ -55,46 +49,24 @@ pub const fn record_bytes_max(segment_bytes: u64) -> u64 {
     if eighth >= LARGEST_RECORD || segment_bytes / 2 < LARGEST_RECORD { eighth } else { LARGEST_RECORD }
 }
 
-/// The bytes of a segment that can be promised: a record that does not fit at its end goes to the next one.
-const fn usable(segment_bytes: u64) -> u64 {
-    segment_bytes - segment::HEADER_BYTES as u64 - record_bytes_max(segment_bytes)
-}
-
 /// The running threads.
 pub struct Threads {
     writer: JoinHandle<()>,
     keeper: JoinHandle<()>,
-    orders: Sender<Order>,
-}
-
-enum Order {
-    /// The writer went on to this segment; `last` is the last record of the one before.
-    Opened {
-        segment: u32,
-        last: Seq,
-    },
-    Retire(Seq),
-    Stop,
+    errands: Sender<Errand>,
 }
 
 impl Threads {
     pub fn retire(&self, stored: Seq) {
         // A keeper that is gone has nothing left to remove.
-        let _ = self.orders.send(Order::Retire(stored));
+        let _ = self.errands.send(Errand::Retire(stored));
     }
 
     pub fn join(self) {
         let _ = self.writer.join();
-        let _ = self.orders.send(Order::Stop);
+        let _ = self.errands.send(Errand::Stop);
         let _ = self.keeper.join();
     }
-}
-
-struct Open {
-    number: u32,
-    size: u64,
-    offset: u64,
-    file: Box<dyn DiskFile>,
 }
 
 /// Starts both threads on a recovered journal.
@@ -116,7 +88,7 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
         },
     };
     space.add(usable(current.size).saturating_sub(current.offset - segment::HEADER_BYTES as u64));
-    let (orders, order_queue) = mpsc::channel();
+    let (errands, errand_queue) = mpsc::channel();
     let (spares, spare_queue) = mpsc::channel();
     let keeper = Keeper {
         disk,
@@ -140,7 +112,7 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
         last: recovered.last,
         builder: Builder::default(),
         spares: spare_queue,
-        orders: orders.clone(),
+        errands: errands.clone(),
     };
     let guard = |halt: Arc<Halt>, run: Box<dyn FnOnce() + Send>| {
         move || {
@@ -150,18 +122,12 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
         }
     };
     let writing = guard(halt.clone(), Box::new(move || writer.run()));
-    let keeping = guard(halt, Box::new(move || keeper.run(&order_queue)));
+    let keeping = guard(halt, Box::new(move || keeper.run(&errand_queue)));
     Ok(Threads {
         writer: std::thread::Builder::new().name("journal-writer".into()).spawn(writing)?,
         keeper: std::thread::Builder::new().name("journal-keeper".into()).spawn(keeping)?,
-        orders,
+        errands,
     })
-}
-
-fn prepare(disk: &dyn Disk, number: u32, size: u64, journal_id: Uuid) -> io::Result<Open> {
-    segment::create(disk, segment::Header { segment: number, size, journal_id }, &[])?;
-    let file = disk.open(&segment::file_name(number))?;
-    Ok(Open { number, size, offset: segment::HEADER_BYTES as u64, file })
 }
 
 struct Writer {
@@ -175,7 +141,7 @@ struct Writer {
     last: Seq,
     builder: Builder,
     spares: Receiver<Open>,
-    orders: Sender<Order>,
+    errands: Sender<Errand>,
 }
 
 impl Writer {
@@ -244,88 +210,8 @@ impl Writer {
         }
         let gone = |_| HaltReason::Write("no further segment could be prepared".into());
         self.current = self.spares.recv().map_err(gone)?;
-        let _ = self.orders.send(Order::Opened { segment: self.current.number, last: self.last });
+        let _ = self.errands.send(Errand::Opened { segment: self.current.number, last: self.last });
         Ok(())
-    }
-}
-
-struct Keeper {
-    disk: Arc<dyn Disk>,
-    options: JournalOptions,
-    journal_id: Uuid,
-    current: u32,
-    prepared: u32,
-    /// Full segments, with the last record of each.
-    closed: VecDeque<(u32, Seq)>,
-    stored: Seq,
-    spares: Sender<Open>,
-    space: Arc<Space>,
-}
-
-impl Keeper {
-    fn run(mut self, orders: &Receiver<Order>) {
-        loop {
-            let complete = self.refill();
-            let order = if complete {
-                orders.recv().unwrap_or(Order::Stop)
-            } else {
-                match orders.recv_timeout(RETRY) {
-                    Ok(order) => order,
-                    Err(RecvTimeoutError::Timeout) => continue,
-                    Err(RecvTimeoutError::Disconnected) => Order::Stop,
-                }
-            };
-            match order {
-                Order::Opened { segment, last } => {
-                    self.closed.push_back((self.current, last));
-                    self.current = segment;
-                }
-                Order::Retire(stored) => self.stored = self.stored.max(stored),
-                Order::Stop => return,
-            }
-            self.retire();
-        }
-    }
-
-    /// False when a segment is still wanting.
-    fn refill(&mut self) -> bool {
-        while self.prepared - self.current < SPARE_SEGMENTS {
-            match prepare(self.disk.as_ref(), self.prepared + 1, self.options.segment_bytes, self.journal_id)
-            {
-                Ok(open) => {
-                    self.prepared = open.number;
-                    self.space.add(usable(open.size));
-                    let _ = self.spares.send(open);
-                }
-                Err(error) => {
-                    if !self.space.is_failing() {
-                        tracing::error!(%error, "no journal segment can be prepared; free some disk space");
-                    }
-                    self.space.fail();
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    fn retire(&mut self) {
-        let mut removed = false;
-        while self.closed.len() > self.options.keep_segments
-            && self.closed.front().is_some_and(|(_, last)| *last <= self.stored)
-        {
-            let Some((segment, last)) = self.closed.pop_front() else { break };
-            if let Err(error) = self.disk.remove(&segment::file_name(segment)) {
-                // Those behind it stay too: a journal with a gap does not start.
-                tracing::warn!(%error, segment, "an old journal segment stays for now");
-                self.closed.push_front((segment, last));
-                break;
-            }
-            removed = true;
-        }
-        if removed && let Err(error) = self.disk.sync_directory() {
-            tracing::warn!(%error, "the journal's directory could not be synced after a removal");
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What makes an entity an owned one: its name, its id, how it is loaded, and what its owner keeps of the records that
 //! the store may not have yet.
 
+use super::desk::BalanceDesk;
 use super::ground::Ground;
-use super::keys::BalanceDesk;
 use crate::domain::balance::{Balance, BalanceCommand, BalanceView};
 use crate::domain::directory::Directory;
 use crate::domain::entity::Entity;
@@ -66,14 +66,10 @@ pub trait Kind: Entity {
     fn holds(&self) -> i64;
 }
 
-fn cell_of<K: Kind>(loaded: &Loaded<K>, watermark: Seq) -> Cell {
-    Cell::new(loaded.total, loaded.version, watermark)
-}
-
 impl<K: Kind> Loaded<K> {
     /// The cell with which the tail continues this entity.
     pub fn cell(&self, watermark: Seq) -> Cell {
-        cell_of(self, watermark)
+        Cell::new(self.total, self.version, watermark)
     }
 }
 

@@ -5,6 +5,7 @@
 //! spawned inside an owner. What is answered later parks the reply sender that its message carried.
 
 pub mod admission;
+pub mod desk;
 pub mod ground;
 pub mod hold;
 pub mod homes;

@@ -18,6 +18,9 @@ pub enum StoreError {
     /// Another journal has the store and has not released it.
     #[error("the store is held by {holder} since {since} under another journal")]
     Held { holder: String, since: String },
+    /// No engine has taken the store yet: it has no epoch, and no record.
+    #[error("no engine has taken the store yet")]
+    Untaken,
     /// The store refused the data, for example by a constraint: never skipped, write-behind stops with an alarm.
     #[error("the store refused the data: {0}")]
     Refused(String),

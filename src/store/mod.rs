@@ -1,11 +1,14 @@
 //! The store: a queryable projection of the journal. It may lag behind the journal and never leads it. One trait, two
-//! implementations with the same meaning; write-behind is the only caller of [`Store::apply`], the only way to write.
+//! implementations with the same meaning. Records get there by [`Store::apply`] only, from write-behind and, at a start or after
+//! a rewind, from [`replay`](mod@replay); the one other change of rows is [`Store::prune_keys`], which forgets what expired.
 
 pub mod batch;
 mod checks;
 pub mod error;
+mod numbers;
 pub mod postgres;
 pub mod reading;
+pub mod replay;
 mod rows;
 pub mod sqlite;
 pub mod write_behind;
@@ -132,8 +135,8 @@ pub struct StockSum {
     pub moved: i64,
 }
 
-/// A database behind the journal. Every method but [`Store::apply`], [`Store::acquire`] and [`Store::release`] only
-/// reads, each in one consistent snapshot.
+/// A database behind the journal. [`Store::acquire`] and [`Store::release`] change who may write, [`Store::apply`] writes
+/// records, [`Store::prune_keys`] forgets expired keys; every other method only reads, in one consistent snapshot.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Becomes the one writer: a new epoch, above all earlier ones.
@@ -154,7 +157,13 @@ pub trait Store: Send + Sync + 'static {
     async fn apply(&self, epoch: i64, batch: &Batch) -> Result<(), StoreError>;
 
     /// The current epoch and watermark, read over a fresh connection.
+    ///
+    /// # Errors
+    /// [`StoreError::Untaken`] before the first [`Store::acquire`].
     async fn position(&self) -> Result<Lease, StoreError>;
+
+    /// Who took the store last, for messages.
+    async fn holder(&self) -> Result<String, StoreError>;
 
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError>;
     /// `keys_since`: older keys have expired and are left out.

@@ -1,11 +1,13 @@
-//! Moves durable records into the store: the only task that writes there. The next batch is whatever became durable
-//! during the last one. After an ambiguous commit the watermark is read back and decides; nothing is skipped, ever.
+//! Moves durable records into the store: while an engine runs, the only task that applies records there. The next batch is
+//! whatever became durable during the last one. After an ambiguous commit the watermark is read back and decides; nothing is
+//! skipped, ever.
 
+use super::replay::{ReplayError, replay};
 use super::{Batch, Lease, Store, StoreError};
 use crate::domain::{Record, Seq, Timestamp};
 use crate::journal::disk::Disk;
 use crate::journal::writer::Written;
-use crate::journal::{Halt, HaltReason, Position, reader};
+use crate::journal::{Halt, HaltReason, Position};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -25,7 +27,7 @@ pub struct Status {
     unreachable: AtomicBool,
     /// Journal bytes of the records that were stored since the start.
     stored_bytes: AtomicU64,
-    /// When the oldest of them was decided, in microseconds; 0 when there is none.
+    /// When the oldest record that is not stored was decided, in microseconds; 0 when all are stored.
     oldest: AtomicI64,
     suspected: Notify,
     answers: AtomicU64,
@@ -216,7 +218,10 @@ impl WriteBehind {
                 return Some(false);
             }
             StoreError::Fenced { holder, .. } => return self.fenced(holder.clone()),
-            StoreError::Unavailable(_) | StoreError::Moved { .. } | StoreError::Held { .. } => {}
+            StoreError::Unavailable(_)
+            | StoreError::Moved { .. }
+            | StoreError::Held { .. }
+            | StoreError::Untaken => {}
         }
         if self.reachable(false) {
             tracing::warn!(%error, "a flush failed; looking up what the store has");
@@ -250,31 +255,18 @@ impl WriteBehind {
             to = to.get(),
             "the store was rewound; applying the journal again"
         );
-        let disk = self.disk.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut records = Vec::new();
-            let survey = reader::read_live(disk.as_ref(), from.next(), to, |record| records.push(record))?;
-            Ok::<_, crate::journal::ReadError>((survey.first(), records))
-        });
-        let records = match read.await {
-            Ok(Ok((Some(first), records))) if first <= from.next() => records,
-            Ok(Ok(_)) => {
+        let mut lease = Lease { epoch: self.lease.epoch, watermark: from };
+        let (disk, store) = (self.disk.clone(), self.store.as_ref());
+        match replay(disk, store, &mut lease, to, self.batch_records_max, |_| {}).await {
+            Err(ReplayError::Gap) => {
                 self.halt.halt(HaltReason::Rewound(from.get()));
                 return None;
             }
-            Ok(Err(error)) => {
+            Err(ReplayError::Journal(error)) => {
                 tracing::warn!(%error, "the journal could not be read back yet");
-                return Some(false);
             }
-            Err(_) => return Some(false),
-        };
-        let mut after = from;
-        for chunk in records.chunks(self.batch_records_max) {
-            let batch = Batch::of(after, chunk);
-            if self.store.apply(self.lease.epoch, &batch).await.is_err() {
-                return Some(false);
-            }
-            after = batch.to;
+            // The next look at the store's position tells how far it came.
+            Err(ReplayError::Store(_)) | Ok(()) => {}
         }
         Some(false)
     }

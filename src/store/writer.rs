@@ -3,7 +3,6 @@
 //! opened the store; callers may live on any runtime.
 
 use super::StoreError;
-use crate::domain::Seq;
 use futures_util::future::BoxFuture;
 use std::future::Future;
 use std::time::Duration;
@@ -80,15 +79,4 @@ const fn is_clean<T>(result: &Result<T, StoreError>) -> bool {
         result,
         Ok(_) | Err(StoreError::Fenced { .. } | StoreError::Moved { .. } | StoreError::Held { .. })
     )
-}
-
-/// A position, version or id as both databases hold it. They are counted up one by one from 1, so only a
-/// made-up cursor can lie beyond.
-pub fn int(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// A stored position; the column's check keeps it from being negative.
-pub const fn seq(position: i64) -> Seq {
-    Seq::new(position.unsigned_abs())
 }

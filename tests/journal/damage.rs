@@ -5,7 +5,7 @@ use purser::domain::{Record, Seq};
 use purser::journal::disk::Disk;
 use purser::journal::frame::{self, Found};
 use purser::journal::simulated::SimulatedDisk;
-use purser::journal::{ReadError, reader, segment};
+use purser::journal::{ReadError, reader, recover, segment};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use uuid::Uuid;
@@ -151,7 +151,7 @@ fn a_torn_frame_is_reported_where_it_is() {
     }
     let survey = reader::survey(&disk).expect("a torn frame is no damage");
     assert_eq!(survey.torn, Some((last, place.start as u64)));
-    let recovered = reader::recover(&disk, survey, JOURNAL_ID, OPTIONS.segment_bytes).expect("recovered");
+    let recovered = recover::recover(&disk, survey, JOURNAL_ID, OPTIONS.segment_bytes).expect("recovered");
     assert!(recovered.dropped_torn_frame);
     assert_eq!(recovered.last, Seq::new(sample.records.len() as u64 - 1));
     assert_eq!(reader::survey(&disk.crash_losing_all()).expect("sound").torn, None);

@@ -4,7 +4,8 @@ use purser::domain::event::StockMove;
 use purser::domain::text::Text;
 use purser::domain::{Event, MovementKind, Operation, Posting, ProductId, Record, Seq, Timestamp};
 use purser::journal::disk::Disk;
-use purser::journal::reader::{self, Recovered};
+use purser::journal::reader;
+use purser::journal::recover::{self, Recovered};
 use purser::journal::simulated::{Kind, SimulatedDisk};
 use purser::journal::writer::Written;
 use purser::journal::{Halt, Journal, JournalOptions, ReadError, Reservation, segment};
@@ -96,7 +97,7 @@ fn recover_with(
         records.push(record);
         Ok(())
     })?;
-    Ok((records, reader::recover(disk, survey, JOURNAL_ID, options.segment_bytes)?))
+    Ok((records, recover::recover(disk, survey, JOURNAL_ID, options.segment_bytes)?))
 }
 
 pub fn read(disk: &SimulatedDisk) -> Result<Vec<Record>, ReadError> {

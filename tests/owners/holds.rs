@@ -9,7 +9,7 @@ use purser::domain::text::Name;
 use purser::domain::{Money, Operation, ProductId, Rejection, Seq, Timestamp};
 use purser::journal::disk::Disk;
 use purser::journal::simulated::SimulatedDisk;
-use purser::journal::{Halt, HaltReason, Journal, JournalOptions, Position, reader};
+use purser::journal::{Halt, HaltReason, Journal, JournalOptions, Position, reader, recover};
 use purser::owners::ground::Limits;
 use purser::owners::homes::Homes;
 use purser::owners::index::{Revocations, UnstoredObjects};
@@ -42,7 +42,7 @@ impl Shop {
         let survey = reader::survey(disk.as_ref()).expect("an empty disk");
         let size = 64 << 10;
         let recovered =
-            reader::recover(disk.as_ref(), survey, Uuid::from_u128(1), size).expect("an empty disk");
+            recover::recover(disk.as_ref(), survey, Uuid::from_u128(1), size).expect("an empty disk");
         let halt = Arc::new(Halt::default());
         let options = JournalOptions { segment_bytes: size, keep_segments: 1 };
         let (written, _) = tokio::sync::mpsc::unbounded_channel();

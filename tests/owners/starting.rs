@@ -8,6 +8,8 @@ use purser::journal::disk::Directory;
 use purser::journal::{HaltReason, ReadError, reader, segment};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,6 +82,61 @@ async fn a_journal_that_cannot_be_read_while_the_store_catches_up_ends_the_start
     let engine = start(options, Arc::new(|_, _| {})).await.expect("the journal is whole again");
     assert_eq!(engine.balance(ann, Freshness::default()).await.expect("it exists").value.amount, 62);
     engine.shutdown().await;
+}
+
+/// Every segment's bytes.
+fn segments(data_dir: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let files = std::fs::read_dir(data_dir.join("journal")).expect("a directory");
+    let files = files.map(|file| file.expect("a file"));
+    files.map(|file| (file.file_name(), std::fs::read(file.path()).expect("its bytes"))).collect()
+}
+
+/// Who took the store how often, and where it stands; none when nobody did.
+async fn standing(data_dir: &Path) -> Option<(i64, i64)> {
+    let options = SqliteConnectOptions::new().filename(data_dir.join("store.db"));
+    let mut sql = SqliteConnection::connect_with(&options).await.expect("the store");
+    let row = sqlx::query_as("SELECT epoch, watermark FROM engine").fetch_optional(&mut sql).await;
+    sql.close().await.expect("closed");
+    row.expect("a row")
+}
+
+async fn refuses_for_a_gap(options: &EngineOptions) {
+    match start(options.clone(), Arc::new(|_, _| {})).await {
+        Err(StartError::Gap { .. }) => {}
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it started although records are missing"),
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_does_not_continue_the_store_is_refused_and_both_are_left_as_they_were() {
+    let house = House::new(|options| {
+        options.journal.segment_bytes = 192 << 10;
+        options.journal.keep_segments = 0;
+    })
+    .await;
+    let ann = house.buyer("ann", 1).await;
+    house.credit(ann, 1, Call::default().durable_in(Durability::Store)).await.expect("stored");
+    let restored = tempfile::tempdir().expect("a directory");
+    back_up(house.directory(), restored.path()).await;
+    let text = "\u{1f4a1}".repeat(2_000);
+    for _ in 0..60 {
+        house.engine.credit(Call::default(), adjustment(ann, 1, Some(&text))).await.expect("credited");
+    }
+    // What is stored may go, and goes before the journal is closed.
+    house.credit(ann, 1, Call::default().durable_in(Durability::Store)).await.expect("stored");
+    house.engine.shutdown().await;
+    copy_journal(house.directory(), restored.path());
+    let options = EngineOptions { data_dir: restored.path().to_owned(), ..house.options().clone() };
+    let before = (segments(restored.path()), standing(restored.path()).await);
+    assert!(before.1.is_some_and(|(epoch, _)| epoch == 1), "{:?}", before.1);
+    refuses_for_a_gap(&options).await;
+    assert!((segments(restored.path()), standing(restored.path()).await) == before, "something was changed");
+    // A database that is the wrong one may be empty as well.
+    std::fs::remove_file(restored.path().join("store.db")).expect("removed");
+    refuses_for_a_gap(&options).await;
+    assert!(segments(restored.path()) == before.0, "the journal was changed");
+    assert_eq!(standing(restored.path()).await, None, "the empty store was taken");
 }
 
 #[tokio::test]

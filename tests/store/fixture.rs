@@ -164,6 +164,7 @@ pub fn kind<T: std::fmt::Debug>(result: &Result<T, StoreError>) -> &'static str 
         Err(StoreError::Fenced { .. }) => "fenced",
         Err(StoreError::Moved { .. }) => "moved",
         Err(StoreError::Held { .. }) => "held",
+        Err(StoreError::Untaken) => "untaken",
         Err(StoreError::Refused(_)) => "refused",
         Err(StoreError::Damaged(_)) => "damaged",
     }

@@ -22,6 +22,7 @@ fn other() -> Claim {
 }
 
 async fn a_new_store_starts_at_epoch_one_and_record_zero(new: Fixture) {
+    assert_eq!(kind(&new.store.position().await), "untaken");
     let lease = new.acquired().await;
     assert_eq!(lease, Lease { epoch: 1, watermark: Seq::ZERO });
     assert_eq!(new.store.position().await.expect("a position"), lease);

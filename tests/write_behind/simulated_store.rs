@@ -12,7 +12,7 @@ use purser::domain::{FamilyId, OrderId, ProductId, Record, Seq, Timestamp, UserI
 use purser::journal::disk::Disk;
 use purser::journal::simulated::SimulatedDisk;
 use purser::journal::writer::Written;
-use purser::journal::{Halt, HaltReason, Journal, JournalOptions, Position, reader};
+use purser::journal::{Halt, HaltReason, Journal, JournalOptions, Position, reader, recover};
 use purser::store::write_behind::{Status, WriteBehind};
 use purser::store::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -250,6 +250,9 @@ impl Store for SimulatedStore {
         if trouble.is_some() { Err(lost()) } else { Ok(()) }
     }
 
+    async fn holder(&self) -> Result<String, StoreError> {
+        Ok("a test".into())
+    }
     async fn position(&self) -> Result<Lease, StoreError> {
         let mut state = self.lock();
         if state.silent > 0 {
@@ -341,8 +344,8 @@ impl Bench {
     pub async fn with(batch_records_max: usize, segment_bytes: u64, keep_segments: usize) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         let survey = reader::survey(disk.as_ref()).expect("an empty disk");
-        let recovered =
-            reader::recover(disk.as_ref(), survey, Uuid::from_u128(1), segment_bytes).expect("an empty disk");
+        let recovered = recover::recover(disk.as_ref(), survey, Uuid::from_u128(1), segment_bytes)
+            .expect("an empty disk");
         let (halt, (written, durable)) = (Arc::new(Halt::default()), mpsc::unbounded_channel::<Written>());
         let options = JournalOptions { segment_bytes, keep_segments };
         let journal = Journal::open(disk.clone(), options, &recovered, Seq::new(1), halt.clone(), written);

@@ -6,7 +6,7 @@
 
 use super::plan::{Arrays, Done, Plan};
 use crate::store::batch::{Batch, EntryRow, MovementRow};
-use crate::store::writer::int;
+use crate::store::numbers::int;
 
 impl Plan {
     pub(super) fn movements(&mut self, batch: &Batch) -> Done {

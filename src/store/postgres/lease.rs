@@ -2,8 +2,8 @@
 
 use super::fault;
 use crate::domain::Timestamp;
+use crate::store::numbers::seq;
 use crate::store::rows::Columns;
-use crate::store::writer::seq;
 use crate::store::{Claim, Lease, StoreError};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -65,12 +65,20 @@ pub async fn release(conn: &mut PgConnection, epoch: i64) -> Result<(), StoreErr
     if released.rows_affected() == 0 { Err(fenced(conn).await?) } else { Ok(()) }
 }
 
-/// Over a connection of its own: an earlier one may be the very thing that is in doubt.
 pub async fn position(options: PgConnectOptions) -> Result<Lease, StoreError> {
+    Ok(standing(options).await?.0)
+}
+
+pub async fn holder(options: PgConnectOptions) -> Result<String, StoreError> {
+    Ok(standing(options).await?.1)
+}
+
+/// Over a connection of its own: an earlier one may be the very thing that is in doubt.
+async fn standing(options: PgConnectOptions) -> Result<(Lease, String), StoreError> {
     let mut conn = PgConnection::connect_with(&options).await.map_err(fault)?;
     let row = current(&mut conn).await?;
     conn.close().await.map_err(fault)?;
-    row.map(|(lease, _)| lease).ok_or_else(|| StoreError::Damaged("the engine row is gone".into()))
+    row.ok_or(StoreError::Untaken)
 }
 
 /// Forgets some keys; says whether there may be more.

@@ -8,8 +8,8 @@ use crate::domain::order::Order;
 use crate::domain::outcome::{Movement, PostedEntry};
 use crate::domain::product::ProductView;
 use crate::domain::{OrderId, ProductId, UserId};
+use crate::store::numbers::int;
 use crate::store::rows::{self, Orders};
-use crate::store::writer::int;
 use crate::store::{ItemFilter, OrderFilter, Page, Row, StoreError};
 use sqlx::postgres::PgRow;
 

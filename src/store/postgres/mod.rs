@@ -15,7 +15,7 @@ use super::writer::{Writer, detached};
 use super::{
     BalanceView, Batch, Check, Claim, FamilyId, ItemFilter, LastIds, Lease, Movement, Order, OrderFilter,
     OrderId, Page, PostedEntry, ProductId, ProductView, Row, SessionView, ShardId, Snapshot, StockSum, Store,
-    StoreError, StoredBalance, StoredOutcome, Timestamp, UniqueName, UserId, async_trait, writer,
+    StoreError, StoredBalance, StoredOutcome, Timestamp, UniqueName, UserId, async_trait, numbers,
 };
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgRow};
 use sqlx::{Connection, PgPool};
@@ -183,8 +183,13 @@ impl Store for PostgresStore {
         detached(&self.runtime, lease::position(options)).await
     }
 
+    async fn holder(&self) -> Result<String, StoreError> {
+        let options = self.options.clone();
+        detached(&self.runtime, lease::holder(options)).await
+    }
+
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError> {
-        let ids = ids.iter().map(|id| writer::int(id.get())).collect();
+        let ids = ids.iter().map(|id| numbers::int(id.get())).collect();
         self.read(move |read| load::products(read, ids)).await
     }
 
@@ -193,7 +198,7 @@ impl Store for PostgresStore {
         ids: &[UserId],
         keys_since: Timestamp,
     ) -> Result<Snapshot<Vec<StoredBalance>>, StoreError> {
-        let ids = ids.iter().map(|id| writer::int(id.get())).collect();
+        let ids = ids.iter().map(|id| numbers::int(id.get())).collect();
         self.read(move |read| load::balances(read, ids, keys_since)).await
     }
 

@@ -4,7 +4,7 @@
 use crate::domain::ProductId;
 use crate::store::StoreError;
 use crate::store::batch::{Batch, ProductState};
-use crate::store::writer::int;
+use crate::store::numbers::int;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, Encode, Postgres, Type};
 use std::collections::BTreeMap;

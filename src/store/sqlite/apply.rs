@@ -4,7 +4,7 @@ use super::chunks::{Step, Template, split};
 use super::{fault, lease};
 use crate::store::StoreError;
 use crate::store::batch::{Batch, EntryRow, KeyRow, MovementRow, ProductState};
-use crate::store::writer::int;
+use crate::store::numbers::int;
 use sqlx::sqlite::SqliteConnection;
 use std::collections::BTreeMap;
 use uuid::Uuid;

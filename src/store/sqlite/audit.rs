@@ -4,7 +4,7 @@ use super::fault;
 use super::load::{Found, Reading};
 use crate::domain::ProductId;
 use crate::store::checks;
-use crate::store::writer::int;
+use crate::store::numbers::int;
 use crate::store::{Check, StockSum};
 use sqlx::AssertSqlSafe;
 

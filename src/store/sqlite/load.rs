@@ -7,8 +7,8 @@ use crate::domain::ids::ShardId;
 use crate::domain::product::ProductView;
 use crate::domain::session::SessionView;
 use crate::domain::{FamilyId, Seq, Timestamp, UserId};
+use crate::store::numbers::seq;
 use crate::store::rows::{self, Columns};
-use crate::store::writer::seq;
 use crate::store::{LastIds, Snapshot, StoreError, StoredBalance, StoredKey, StoredOutcome};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
@@ -159,7 +159,7 @@ pub async fn outcome(
     fingerprint: [u8; 16],
 ) -> Found<Option<StoredOutcome>> {
     let found = sqlx::query("SELECT seq, outcome FROM keys WHERE user_id = $1 AND fingerprint = $2")
-        .bind(crate::store::writer::int(caller.get()))
+        .bind(crate::store::numbers::int(caller.get()))
         .bind(Uuid::from_bytes(fingerprint))
         .fetch_optional(read.conn())
         .await

@@ -165,6 +165,11 @@ impl Store for SqliteStore {
         detached(&self.runtime, lease::position(options)).await
     }
 
+    async fn holder(&self) -> Result<String, StoreError> {
+        let options = self.options.clone();
+        detached(&self.runtime, lease::holder(options)).await
+    }
+
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError> {
         let ids = ids.iter().map(|id| id.get()).collect();
         self.read(move |read| load::products(read, ids)).await

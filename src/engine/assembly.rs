@@ -1,0 +1,118 @@
+//! The last step of a start: everything that was opened and checked becomes a running engine.
+
+use super::data_dir::DataDir;
+use super::housekeeping::on_stored;
+use super::options::EngineOptions;
+use super::start_error::StartError;
+use super::store_runtime::{RuntimeKeeper, run};
+use super::{Acknowledged, Engine, Inner, passwords::Passwords};
+use crate::clock::Clock;
+use crate::domain::Seq;
+use crate::journal::disk::Disk;
+use crate::journal::recover::Recovered;
+use crate::journal::{Halt, Journal, Position, writer};
+use crate::owners::ground::Limits;
+use crate::owners::homes::Homes;
+use crate::owners::index::{Revocations, UnstoredObjects};
+use crate::owners::{Ground, Supervisor, admission::Admission};
+use crate::store::write_behind::{Status, WriteBehind};
+use crate::store::{Lease, Store, StoreReader};
+use std::sync::atomic::AtomicU16;
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+
+/// What a start has made ready.
+pub(super) struct Parts {
+    pub options: EngineOptions,
+    pub clock: Arc<dyn Clock>,
+    pub directory: DataDir,
+    pub disk: Arc<dyn Disk>,
+    pub secret: Vec<u8>,
+    pub keeper: RuntimeKeeper,
+    pub store: Arc<dyn Store>,
+    pub recovered: Recovered,
+    pub lease: Lease,
+    pub next: Seq,
+}
+
+/// Starts the journal's threads, the owners' and the write-behind, and whatever runs beside them.
+pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
+    let Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next } = parts;
+    let runtime = keeper.handle();
+    let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
+    let halt = Arc::new(Halt::default());
+    let (durable_records, durable_queue) = mpsc::unbounded_channel();
+    let journal =
+        Journal::open(disk.clone(), options.journal, &recovered, next, halt.clone(), durable_records)
+            .map_err(failed)?;
+    let stored = Arc::new(Position::new(lease.watermark, halt.clone()));
+    let durable = journal.durable().clone();
+    let revocations = Revocations::new(options.access_token_seconds);
+    let since = clock.now().plus_seconds(-options.access_token_seconds);
+    let revoked = {
+        let store = store.clone();
+        run(&runtime, async move { store.revoked_since(since).await }).await??
+    };
+    for family in &revoked.value {
+        revocations.add(*family, revoked.watermark, clock.now());
+    }
+    let status = Arc::new(Status::default());
+    let reader = StoreReader::new(store.clone(), stored.clone(), status.clone(), options.read_timeout);
+    let ground = Arc::new(Ground {
+        journal,
+        clock,
+        durable: durable.clone(),
+        stored: stored.clone(),
+        store: reader,
+        halt: halt.clone(),
+        unstored: UnstoredObjects::default(),
+        revocations,
+        limits: Limits {
+            keys_per_caller: options.keys_per_caller_max,
+            key_retention_seconds: options.key_retention_seconds,
+            operations_per_owner: options.operations_per_owner_max,
+            // Products and balances together leave half of all places to what is resident.
+            waiting_for_loads: options.operations_max.div_ceil(4),
+        },
+    });
+    let homes = Arc::new(Homes::start(options.arbiters, &durable, &stored).map_err(failed)?);
+    let most = options.residents_max;
+    let write_behind = WriteBehind {
+        store: store.clone(),
+        lease,
+        disk: disk.clone(),
+        durable: durable_queue,
+        stored,
+        status: status.clone(),
+        halt: halt.clone(),
+        batch_records_max: options.batch_records_max,
+        on_stored: on_stored(ground.clone()),
+    };
+    let flushing = runtime.spawn(halt.guard("the write-behind", write_behind.run()));
+    let inner = Arc::new(Inner {
+        products: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        balances: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        sessions: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        directories: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        admission: Arc::new(Admission::new(options.operations_max)),
+        acknowledged: Acknowledged::default(),
+        hashing: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &secret),
+        passwords: Passwords::new(options.password_concurrency, options.password_queue, runtime.clone()),
+        record_bytes_max: writer::record_payload_max(options.journal.segment_bytes),
+        next_shard: AtomicU16::new(0),
+        flushing: Mutex::new(Some(flushing)),
+        epoch: lease.epoch,
+        store_status: status,
+        secret,
+        ground,
+        homes,
+        store,
+        disk,
+        runtime,
+        _keeper: keeper,
+        options,
+        _directory: directory,
+    });
+    inner.start_housekeeping();
+    Ok(Engine { inner })
+}

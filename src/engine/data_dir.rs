@@ -1,0 +1,86 @@
+//! The data directory: who may use it, where the journal lies in it, and the secret that is kept there.
+
+use super::start_error::StartError;
+use crate::journal::disk::{Directory, Disk};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The data directory, locked for as long as this lives.
+pub struct DataDir {
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if need be and locks it.
+    pub fn open(path: &Path) -> Result<Self, StartError> {
+        let failed = |error| StartError::Directory { path: path.to_owned(), error };
+        Directory::open(path).map_err(failed)?;
+        let lock_path = path.join("lock");
+        let mut options = OpenOptions::new();
+        let mut lock = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = lock.read_to_string(&mut holder);
+                let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+                return Err(StartError::Locked { path: path.to_owned(), holder });
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        lock.set_len(0).and_then(|()| lock.write_all(holder(path).as_bytes())).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The journal's directory.
+    pub fn journal(&self) -> Result<Arc<dyn Disk>, StartError> {
+        let path = self.path.join("journal");
+        let disk = Directory::open(&path).map_err(|error| StartError::Directory { path, error })?;
+        Ok(Arc::new(disk))
+    }
+
+    /// What tokens are signed with and keys are hashed with; made at the first start.
+    pub(super) fn secret(&self) -> Result<Vec<u8>, StartError> {
+        let path = self.path.join("secret");
+        let failed = |error| StartError::Directory { path: path.clone(), error };
+        if !path.exists() {
+            let mut secret = [0; 32];
+            aws_lc_rs::rand::fill(&mut secret).map_err(|_| failed(io::Error::other("no randomness")))?;
+            write_private(&path, &secret).map_err(failed)?;
+        }
+        let secret = std::fs::read(&path).map_err(failed)?;
+        if secret.len() < 32 { Err(StartError::Secret(path)) } else { Ok(secret) }
+    }
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// Who we are, for whoever finds the door locked.
+pub(super) fn holder(path: &Path) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let directory = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    format!("process {} on {} with data directory {}", std::process::id(), host.trim(), directory.display())
+}

@@ -1,0 +1,45 @@
+//! Why an engine does not start: one sentence each for the operator, with what to do.
+
+use crate::domain::Seq;
+use crate::journal::ReadError;
+use crate::store::StoreError;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why an engine did not start. Each says what to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("the data directory {path} cannot be used: {error}")]
+    Directory { path: PathBuf, error: io::Error },
+    #[error("the data directory {path} is in use by {holder}; stop it first, or use another directory")]
+    Locked { path: PathBuf, holder: String },
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    #[error("the store cannot be reached: {0}. Start it, or mend --database-url")]
+    Unreachable(String),
+    #[error(
+        "the store is held by {holder} since {since}. Stop that server; if its journal is lost for good, \
+         `purser journal adopt --accept-loss` takes the store over without it"
+    )]
+    Held { holder: String, since: String },
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(
+        "the journal holds the records {first} to {last}, but the store stands at {watermark}: they do not belong \
+         together. The store was taken last by {holder}; point the server at the right data directory and database"
+    )]
+    Gap { first: Seq, last: Seq, watermark: Seq, holder: String },
+    #[error("the secret in {0} is shorter than 32 bytes; restore it from a copy")]
+    Secret(PathBuf),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Held { holder, since } => Self::Held { holder, since },
+            StoreError::Unavailable(text) => Self::Unreachable(text),
+            other => Self::Store(other),
+        }
+    }
+}

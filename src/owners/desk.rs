@@ -1,0 +1,164 @@
+//! What a balance's owner keeps beside the balance: the records of its user that the store may not have yet, and the
+//! user's unexpired idempotency keys.
+
+use super::hold::KeyGuard;
+use super::messages::{AskKey, KeyAnswer};
+use super::slot::Pin;
+use crate::domain::balance::Balance;
+use crate::domain::order::Order;
+use crate::domain::{Event, OrderId, Record, Seq, Timestamp};
+use crate::store::StoredKey;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// See the module.
+#[derive(Default)]
+pub struct BalanceDesk {
+    /// Ascending by position.
+    unstored: VecDeque<Arc<Record>>,
+    /// Made with the first key: most owners never see one.
+    keys: Option<Box<Keys>>,
+}
+
+#[derive(Default)]
+struct Keys {
+    states: HashMap<[u8; 16], KeyState>,
+    /// Answered keys, oldest first.
+    ages: VecDeque<(Timestamp, [u8; 16])>,
+}
+
+enum KeyState {
+    Running { request: [u8; 16], waiting: Vec<(Pin<Balance>, oneshot::Sender<KeyAnswer>)> },
+    Answered { request: [u8; 16], seq: Seq },
+}
+
+impl BalanceDesk {
+    /// The keys as they were stored.
+    pub fn with_keys(stored: Vec<StoredKey>) -> Self {
+        if stored.is_empty() {
+            return Self::default();
+        }
+        let mut keys = Keys::default();
+        for StoredKey { fingerprint, request, seq, at } in stored {
+            keys.states.insert(fingerprint, KeyState::Answered { request, seq });
+            keys.ages.push_back((at, fingerprint));
+        }
+        keys.ages.make_contiguous().sort_unstable();
+        Self { unstored: VecDeque::new(), keys: Some(Box::new(keys)) }
+    }
+
+    /// Records of this user that the store may not have, oldest first.
+    pub fn unstored(&self) -> impl DoubleEndedIterator<Item = &Arc<Record>> {
+        self.unstored.iter()
+    }
+
+    pub(super) fn remember(&mut self, record: &Arc<Record>) {
+        let place = self.unstored.iter().rposition(|known| known.seq <= record.seq);
+        match place {
+            Some(place) if self.unstored[place].seq == record.seq => {}
+            Some(place) => self.unstored.insert(place + 1, record.clone()),
+            None => self.unstored.push_front(record.clone()),
+        }
+    }
+
+    pub(super) fn forget(&mut self, stored: Seq) -> Seq {
+        let mut last = Seq::ZERO;
+        while self.unstored.front().is_some_and(|record| record.seq <= stored) {
+            last = self.unstored.pop_front().map_or(last, |record| record.seq);
+        }
+        if self.unstored.is_empty() {
+            self.unstored.shrink_to_fit();
+        }
+        last
+    }
+
+    /// An order as it was at `read_at`, with what happened to it since.
+    pub fn overlaid(&self, order: &Order, read_at: Seq) -> Order {
+        let mut order = order.clone();
+        for record in self.unstored.iter().filter(|record| record.seq > read_at) {
+            for event in &record.events {
+                order.apply(event, record.at);
+            }
+        }
+        order
+    }
+
+    /// An order that was placed in a record which the store may not have, as it was placed, and that position.
+    pub fn placed(&self, id: OrderId) -> Option<(Arc<Order>, Seq)> {
+        self.unstored.iter().rev().find_map(|record| {
+            record.events.iter().find_map(|event| match event {
+                Event::OrderPlaced(order) if order.id == id => Some((order.clone(), record.seq)),
+                _ => None,
+            })
+        })
+    }
+
+    fn record(&self, seq: Seq) -> Option<Arc<Record>> {
+        let place = self.unstored.binary_search_by_key(&seq, |record| record.seq).ok()?;
+        self.unstored.get(place).cloned()
+    }
+
+    /// Tells whether the request behind a key is to be run, runs already, or was answered.
+    pub(super) fn ask(&mut self, ask: AskKey, most: usize, expired: Timestamp) {
+        let AskKey { pin, fingerprint, request, reply } = ask;
+        let keys = self.keys.get_or_insert_default();
+        keys.expire(expired);
+        let too_many = keys.states.len() >= most;
+        let answer =
+            match keys.states.get_mut(&fingerprint) {
+                None if too_many => KeyAnswer::TooMany,
+                None => {
+                    keys.states.insert(fingerprint, KeyState::Running { request, waiting: Vec::new() });
+                    KeyAnswer::New(KeyGuard::new(pin, fingerprint, request))
+                }
+                Some(
+                    KeyState::Running { request: known, .. } | KeyState::Answered { request: known, .. },
+                ) if *known != request => KeyAnswer::Reused,
+                Some(KeyState::Running { waiting, .. }) => return waiting.push((pin, reply)),
+                Some(KeyState::Answered { seq, .. }) => {
+                    let seq = *seq;
+                    KeyAnswer::Answered { seq, record: self.record(seq) }
+                }
+            };
+        drop(reply.send(answer));
+    }
+
+    /// The request behind a key is in the journal: all who wait for it hear.
+    pub(super) fn answered(&mut self, fingerprint: [u8; 16], record: &Arc<Record>) {
+        self.remember(record);
+        let keys = self.keys.get_or_insert_default();
+        let Some(KeyState::Running { request, waiting }) = keys.states.remove(&fingerprint) else { return };
+        keys.states.insert(fingerprint, KeyState::Answered { request, seq: record.seq });
+        keys.ages.push_back((record.at, fingerprint));
+        for (_, reply) in waiting {
+            drop(reply.send(KeyAnswer::Answered { seq: record.seq, record: Some(record.clone()) }));
+        }
+    }
+
+    /// The request behind a key ended without an answer: the next in line runs it.
+    pub(super) fn dropped(&mut self, fingerprint: [u8; 16]) {
+        let Some(keys) = &mut self.keys else { return };
+        let Some(KeyState::Running { request, waiting }) = keys.states.get_mut(&fingerprint) else { return };
+        // The next in line runs it. If its receiver is gone the guard comes back and this happens again.
+        let heir = waiting.iter().position(|(_, reply)| !reply.is_closed());
+        match heir.map(|heir| waiting.remove(heir)) {
+            Some((pin, reply)) => {
+                drop(reply.send(KeyAnswer::New(KeyGuard::new(pin, fingerprint, *request))));
+            }
+            None => {
+                keys.states.remove(&fingerprint);
+            }
+        }
+    }
+}
+
+impl Keys {
+    fn expire(&mut self, expired: Timestamp) {
+        while self.ages.front().is_some_and(|(at, _)| *at <= expired) {
+            if let Some((_, fingerprint)) = self.ages.pop_front() {
+                self.states.remove(&fingerprint);
+            }
+        }
+    }
+}

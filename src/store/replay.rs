@@ -1,0 +1,99 @@
+//! Brings a store up to a position of the journal from its segments: one that lags behind at the start, and one that was
+//! rewound while the engine ran.
+
+use super::{Batch, Lease, Store, StoreError};
+use crate::domain::{Record, Seq};
+use crate::journal::disk::Disk;
+use crate::journal::{ReadError, reader};
+use std::io;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// Why a store was not brought all the way. It has whole batches up to the lease's watermark.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing was written.
+    #[error("the journal does not hold the record that follows the store's last one")]
+    Gap,
+}
+
+/// Applies what the journal holds behind `lease.watermark`, up to `to`, in batches of at most `batch_records_max`. The
+/// watermark moves with each batch, of which `told` hears. With [`reader::END`] the journal is checked to its end; with
+/// any other `to`, which must be durable, it may be written meanwhile.
+///
+/// # Errors
+/// [`ReplayError`] tells a journal that cannot be read from a store that failed and from records that are gone.
+pub async fn replay(
+    disk: Arc<dyn Disk>,
+    store: &dyn Store,
+    lease: &mut Lease,
+    to: Seq,
+    batch_records_max: usize,
+    mut told: impl FnMut(Seq),
+) -> Result<(), ReplayError> {
+    let from = lease.watermark.next();
+    // One chunk is read while another is written; a backlog of any length takes the memory of a few.
+    let (chunks, mut queue) = mpsc::channel(1);
+    let reading =
+        tokio::task::spawn_blocking(move || read(disk.as_ref(), from, to, batch_records_max, &chunks));
+    let mut failure = None;
+    while let Some(chunk) = queue.recv().await {
+        let batch = Batch::of(lease.watermark, &chunk);
+        if let Err(error) = store.apply(lease.epoch, &batch).await {
+            failure = Some(error);
+            break;
+        }
+        lease.watermark = batch.to;
+        told(batch.to);
+    }
+    // Ends a reader that waits to be relieved of its chunk.
+    drop(queue);
+    let read = reading.await.unwrap_or_else(|error| Err(ReadError::Io(io::Error::other(error)).into()));
+    match failure {
+        // That the reader was cut short is no failure of the journal.
+        Some(error) => Err(error.into()),
+        None => read,
+    }
+}
+
+/// Sends the records from `from` to `to` in chunks, until nobody takes them any more.
+fn read(
+    disk: &dyn Disk,
+    from: Seq,
+    to: Seq,
+    most: usize,
+    chunks: &mpsc::Sender<Vec<Record>>,
+) -> Result<(), ReplayError> {
+    let mut chunk: Vec<Record> = Vec::new();
+    let mut next = from;
+    let mut gap = false;
+    let send = |chunk: &mut Vec<Record>| {
+        let gone = |_| ReadError::Io(io::Error::other("the store does not take the backlog"));
+        chunks.blocking_send(std::mem::take(chunk)).map_err(gone)
+    };
+    let ended = reader::read_until(disk, from, to, |record| {
+        gap = record.seq != next;
+        if gap {
+            return Err(ReadError::Io(io::Error::other("the journal begins later")));
+        }
+        next = record.seq.next();
+        chunk.push(record);
+        if chunk.len() >= most { send(&mut chunk) } else { Ok(()) }
+    });
+    if gap {
+        return Err(ReplayError::Gap);
+    }
+    ended?;
+    if next == from {
+        return Err(ReplayError::Gap);
+    }
+    if !chunk.is_empty() {
+        send(&mut chunk)?;
+    }
+    Ok(())
+}
