@@ -14,7 +14,9 @@ const WORKERS: usize = 4;
 
 #[test]
 fn every_acknowledged_operation_survives_postgres_killed_and_restarted_under_load_exactly_once() {
-    let (mut server, mut cluster, _) = with_postgres(Setup::new());
+    // Many cycles take longer than the usual token lives.
+    let setup = Setup::new().env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400");
+    let (mut server, mut cluster, _) = with_postgres(setup);
     let mut shop = Shop::open(&server, WORKERS);
     for cycle in 1..=setting("PURSER_OUTAGE_CYCLES", 5) {
         let end: fn(&mut PrivatePostgres) = match cycle % 3 {
