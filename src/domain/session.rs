@@ -36,6 +36,9 @@ pub struct SessionView {
 #[derive(Clone, Debug)]
 pub struct Session {
     view: Option<SessionView>,
+    /// Generations before the last but one that were traded in within the grace, and when. Not stored: after a restart only
+    /// the last rotation has its grace.
+    lately: Vec<(u32, Timestamp)>,
 }
 
 /// What a session's owner commits.
@@ -55,7 +58,7 @@ pub enum SessionCommand {
 
 impl Session {
     pub const fn stored(view: SessionView) -> Self {
-        Self { view: Some(view) }
+        Self { view: Some(view), lately: Vec::new() }
     }
 
     /// `None` before the opened event.
@@ -63,7 +66,15 @@ impl Session {
         self.view
     }
 
-    fn rotate(view: &SessionView, presented: u32, at: Timestamp) -> Verdict<Decision> {
+    /// When a generation was traded in, as far as that is still of interest.
+    fn traded_in(&self, view: &SessionView, generation: u32) -> Option<Timestamp> {
+        if generation + 1 == view.generation {
+            return Some(view.rotated_at);
+        }
+        self.lately.iter().find(|(known, _)| *known == generation).map(|(_, at)| *at)
+    }
+
+    fn rotate(&self, view: &SessionView, presented: u32, at: Timestamp) -> Verdict<Decision> {
         let family_id = view.family_id;
         if view.revoked_at.is_some() {
             return Verdict::Refused(Rejection::TokenRevoked);
@@ -79,8 +90,8 @@ impl Session {
                 rotated_at: at,
             }));
         }
-        let grace_ends = view.rotated_at.plus_seconds(REUSE_GRACE_SECONDS);
-        if presented + 1 == view.generation && at < grace_ends {
+        let traded_in = self.traded_in(view, presented);
+        if traded_in.is_some_and(|traded_in| at < traded_in.plus_seconds(REUSE_GRACE_SECONDS)) {
             return Verdict::Granted(Decision::default());
         }
         // A token that was already traded in came back: somebody else may hold its successor.
@@ -94,7 +105,7 @@ impl Entity for Session {
     type Command = SessionCommand;
 
     fn unborn() -> Self {
-        Self { view: None }
+        Self { view: None, lately: Vec::new() }
     }
 
     fn claim(&mut self, claim: &Self::Claim, _contended: bool) -> Verdict<()> {
@@ -115,7 +126,7 @@ impl Entity for Session {
         };
         match command {
             SessionCommand::Open { .. } => Verdict::Granted(Decision::default()),
-            SessionCommand::Rotate { generation } => Self::rotate(view, *generation, at),
+            SessionCommand::Rotate { generation } => self.rotate(view, *generation, at),
             SessionCommand::Revoke if view.revoked_at.is_some() => Verdict::Granted(Decision::default()),
             SessionCommand::Revoke => {
                 let event = Event::SessionRevoked { family_id: view.family_id, revoked_at: at };
@@ -136,6 +147,10 @@ impl Entity for Session {
                 });
             }
             (Event::SessionRotated { generation, rotated_at, .. }, Some(view)) => {
+                self.lately.retain(|(_, at)| at.plus_seconds(REUSE_GRACE_SECONDS) > *rotated_at);
+                if view.generation > 0 {
+                    self.lately.push((view.generation - 1, view.rotated_at));
+                }
                 view.generation = *generation;
                 view.rotated_at = *rotated_at;
             }
@@ -186,6 +201,20 @@ mod tests {
         assert!(matches!(rotate(&mut session, 0, 10), Verdict::Granted(decision) if !decision.is_void()));
         assert!(matches!(rotate(&mut session, 0, 29), Verdict::Granted(decision) if decision.is_void()));
         assert_eq!(session.view().map(|view| view.generation), Some(1));
+    }
+
+    #[test]
+    fn within_the_grace_an_older_token_yields_its_own_successor_again() {
+        let mut session = opened();
+        rotate(&mut session, 0, 10);
+        rotate(&mut session, 1, 11);
+        rotate(&mut session, 2, 12);
+        for generation in [0, 1, 2] {
+            let again = rotate(&mut session, generation, 29);
+            assert!(matches!(again, Verdict::Granted(decision) if decision.is_void()), "{generation}");
+        }
+        rotate(&mut session, 0, 30);
+        assert!(session.view().is_some_and(|view| view.revoked_at.is_some()), "its grace is over");
     }
 
     #[test]

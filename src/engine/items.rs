@@ -106,9 +106,15 @@ pub(super) async fn change(mut work: Work, request: ChangeItemRequest) -> Result
         let mut parties: Vec<Box<dyn Party>> = Vec::new();
         if old_sku != new_sku {
             if let Some(sku) = &new_sku {
-                match hold_name(&mut work, &sku_name(sku)).await? {
-                    Some(hold) => parties.push(hold),
-                    None => continue,
+                match hold_name(&mut work, &sku_name(sku)).await {
+                    Ok(Some(hold)) => parties.push(hold),
+                    Ok(None) => continue,
+                    // Whoever took the name may have been this very item, by a change that came before this one.
+                    Err(Stop::Refused(_, key)) if revision_of(&engine, &product).await? != Some(revision) => {
+                        work.key = key;
+                        continue;
+                    }
+                    Err(stop) => return Err(stop),
                 }
             }
             if let Some(shard) = old_shard {
@@ -125,6 +131,10 @@ pub(super) async fn change(mut work: Work, request: ChangeItemRequest) -> Result
             Err(Miss::Failed(error)) => return Err(error.into()),
         }
     }
+}
+
+async fn revision_of(engine: &Inner, product: &Pin<Product>) -> Result<Option<u64>, EngineError> {
+    engine.view(product, |glimpse| glimpse.entity.view().map(|view| view.details.revision)).await
 }
 
 const fn is_conflict(rejection: &Rejection) -> bool {

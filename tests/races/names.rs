@@ -66,6 +66,18 @@ fn an_sku_goes_to_one_of_two_items_that_change_to_it() {
 }
 
 #[test]
+fn an_item_that_changes_to_an_sku_twice_has_it_and_is_not_told_that_it_is_taken() {
+    many_rounds(|server| {
+        let (admin, sku) = (server.admin(), unique("sku"));
+        let lamp = admin.item("Lamp", 1, 1);
+        let take = || admin.patch(&format!("/items/{}", lamp.id), json!({"sku": sku}));
+        let (one, other) = race(take, take);
+        let seen = (told(&one), told(&other), server.item(lamp)["sku"].clone());
+        expect_serial(&seen, &[(tells(200, ""), tells(200, ""), json!(sku))]);
+    });
+}
+
+#[test]
 fn an_sku_goes_to_a_new_item_or_to_one_that_changes_to_it() {
     many_rounds(|server| {
         let (admin, sku) = (server.admin(), unique("sku"));
