@@ -140,7 +140,7 @@ impl BalanceDesk {
     pub(super) fn dropped(&mut self, fingerprint: [u8; 16]) {
         let Some(keys) = &mut self.keys else { return };
         let Some(KeyState::Running { request, waiting }) = keys.states.get_mut(&fingerprint) else { return };
-        // The next in line runs it. If its receiver is gone the guard comes back and this happens again.
+        // If its receiver is gone the guard comes back and this happens again.
         let heir = waiting.iter().position(|(_, reply)| !reply.is_closed());
         match heir.map(|heir| waiting.remove(heir)) {
             Some((pin, reply)) => {

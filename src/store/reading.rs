@@ -19,7 +19,7 @@ pub struct StoreReader {
     status: Arc<Status>,
     deadline: Duration,
     begun: Instant,
-    /// Milliseconds after `begun` until when the store is left alone; 0 when it never was.
+    /// Milliseconds after `begun` until when the store is left alone; 0 when it is not.
     resting_until: AtomicU64,
     /// The store's answers when its rest began: with the next one, to whomever, the rest is over.
     answers_at_rest: AtomicU64,
