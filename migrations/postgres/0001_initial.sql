@@ -6,6 +6,7 @@
 -- bytes (COLLATE "C"), as the engine does.
 
 -- Who writes, and how far: the compare-and-set of every batch. Always one page, updated in place (HOT).
+-- fingerprint_key hashes the idempotency keys below; it is made with the row and stays, whatever journal writes.
 CREATE TABLE engine (
     id          integer PRIMARY KEY CHECK (id = 1),
     journal_id  uuid    NOT NULL,
@@ -13,7 +14,8 @@ CREATE TABLE engine (
     watermark   bigint  NOT NULL CHECK (watermark >= 0),
     holder      text    NOT NULL,
     released    boolean NOT NULL,
-    acquired_at bigint  NOT NULL
+    acquired_at bigint  NOT NULL,
+    fingerprint_key uuid NOT NULL
 ) WITH (fillfactor = 10);
 
 -- name_key is the name in lower case as the engine folds it, so that both stores search alike. Sales update

@@ -13,7 +13,8 @@ CREATE TABLE engine (
     watermark   INTEGER NOT NULL CHECK (watermark >= 0),
     holder      TEXT    NOT NULL,
     released    INTEGER NOT NULL CHECK (released IN (0, 1)),
-    acquired_at INTEGER NOT NULL
+    acquired_at INTEGER NOT NULL,
+    fingerprint_key BLOB NOT NULL CHECK (length(fingerprint_key) = 16)
 ) STRICT;
 
 -- name_key is the name in lower case as the engine folds it, so that both stores search alike.

@@ -1,6 +1,7 @@
 //! The last step of a start: everything that was opened and checked becomes a running engine.
 
 use super::data_dir::DataDir;
+use super::fingerprints::Fingerprints;
 use super::housekeeping::on_stored;
 use super::options::EngineOptions;
 use super::start_error::StartError;
@@ -56,6 +57,10 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     for family in &revoked.value {
         revocations.add(*family, revoked.watermark, clock.now());
     }
+    let fingerprint_key = {
+        let store = store.clone();
+        run(&runtime, async move { store.fingerprint_key().await }).await??
+    };
     let status = Arc::new(Status::default());
     let reader = StoreReader::new(store.clone(), stored.clone(), status.clone(), options.read_timeout);
     let ground = Arc::new(Ground {
@@ -96,7 +101,7 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         directories: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         admission: Arc::new(Admission::new(options.operations_max)),
         acknowledged: Acknowledged::default(),
-        hashing: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &secret),
+        fingerprints: Fingerprints::new(fingerprint_key, &secret),
         passwords: Passwords::new(options.password_concurrency, options.password_queue, runtime.clone()),
         record_bytes_max: writer::record_payload_max(options.journal.segment_bytes),
         next_shard: AtomicU16::new(0),

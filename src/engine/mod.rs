@@ -8,6 +8,7 @@ pub mod boot;
 pub mod call;
 pub mod data_dir;
 pub mod error;
+mod fingerprints;
 mod housekeeping;
 mod items;
 mod lines;
@@ -74,8 +75,7 @@ struct Inner {
     store_status: Arc<Status>,
     epoch: i64,
     disk: Arc<dyn Disk>,
-    /// Hashes idempotency keys and requests.
-    hashing: aws_lc_rs::hmac::Key,
+    fingerprints: fingerprints::Fingerprints,
     secret: Vec<u8>,
     passwords: Passwords,
     record_bytes_max: usize,

@@ -14,7 +14,6 @@ use crate::owners::messages::{
 };
 use crate::owners::slot::OwnerPermit;
 use crate::owners::{Hold, KeyGuard, Kind, Party, Pin, PinError, Supervisor, homes};
-use aws_lc_rs::hmac;
 use futures_util::FutureExt;
 use serde::Serialize;
 use std::future::Future;
@@ -58,19 +57,6 @@ pub(super) enum Miss {
     Failed(EngineError),
 }
 
-/// A request's fingerprint: what makes a retry the same request.
-fn digest(key: &hmac::Key, operation: Operation, request: &impl Serialize) -> [u8; 16] {
-    // Requests are plain data, so their serialisation cannot fail.
-    let bytes = postcard::to_allocvec(&(operation, request)).unwrap_or_default();
-    truncated(&hmac::sign(key, &bytes))
-}
-
-fn truncated(tag: &hmac::Tag) -> [u8; 16] {
-    let mut short = [0; 16];
-    short.copy_from_slice(&tag.as_ref()[..16]);
-    short
-}
-
 impl Inner {
     /// Runs `work` as one operation and answers with its outcome.
     pub(super) async fn operate<R, F, Fut>(
@@ -92,7 +78,7 @@ impl Inner {
             let _permit = engine.enter(call.durability)?;
             let key = match (&call.key, call.caller) {
                 (Some(key), Some(caller)) => {
-                    let request = digest(&engine.hashing, operation, &request);
+                    let request = engine.fingerprints.of_request(operation, &request);
                     match engine.ask_key(caller, key, request).await? {
                         KeyAnswer::New(guard) => Some(guard),
                         KeyAnswer::Answered { seq, record } => {
@@ -170,14 +156,10 @@ impl Inner {
 
     async fn ask_key(&self, caller: UserId, key: &str, request: [u8; 16]) -> Result<KeyAnswer, EngineError> {
         let pin = self.balances.pin(caller).await.map_err(|error| self.not_pinned(error, Missing::User))?;
-        let fingerprint = self.fingerprint(key);
+        let fingerprint = self.fingerprints.of_key(key);
         let (reply, answer) = oneshot::channel();
         pin.send(AskKey { pin: pin.clone(), fingerprint, request, reply });
         answer.await.map_err(|_| EngineError::Unknown)
-    }
-
-    fn fingerprint(&self, key: &str) -> [u8; 16] {
-        truncated(&hmac::sign(&self.hashing, key.as_bytes()))
     }
 
     async fn replay(
@@ -191,7 +173,7 @@ impl Inner {
         let outcome = if let Some(record) = record {
             Outcome::of(&record, None).ok_or(EngineError::Internal)?
         } else {
-            let fingerprint = self.fingerprint(key);
+            let fingerprint = self.fingerprints.of_key(key);
             let stored = self.ground.store.read(|store| store.outcome(caller, fingerprint)).await?;
             stored.value.ok_or(EngineError::Internal)?.outcome
         };

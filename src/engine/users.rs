@@ -114,18 +114,14 @@ impl Inner {
         call: Call,
         mut request: NewUserRequest,
     ) -> super::Answer {
-        let password_hash = match request.password.take() {
-            // A hash is salted, so the request is told apart by what was asked for, not by what is stored.
-            Some(password) => Some((self.passwords.hash(password.clone()).await?, password)),
+        let password = request.password.take();
+        // A stored hash is salted: it cannot tell whether a retry has the same password.
+        let fingerprint = password.as_deref().map(|password| self.fingerprints.of_password(password));
+        let identity = (request.name.clone(), request.email.clone(), request.role, fingerprint);
+        let password_hash = match password {
+            Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
         };
-        let identity = (
-            request.name.clone(),
-            request.email.clone(),
-            request.role,
-            password_hash.as_ref().map(|(_, password)| password.clone()),
-        );
-        let password_hash = password_hash.map(|(hash, _)| hash);
         let registration = Registration { request, password_hash, session: None };
         self.operate(call, Operation::Register, identity, move |work, _| register(work, registration)).await
     }

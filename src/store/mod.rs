@@ -165,6 +165,10 @@ pub trait Store: Send + Sync + 'static {
     /// Who took the store last, for messages.
     async fn holder(&self) -> Result<String, StoreError>;
 
+    /// What idempotency keys are hashed with. It lives and dies with the stored keys: made with the first
+    /// [`Store::acquire`], random, never changed.
+    async fn fingerprint_key(&self) -> Result<Uuid, StoreError>;
+
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError>;
     /// `keys_since`: older keys have expired and are left out.
     async fn load_balances(

@@ -1,5 +1,6 @@
 //! How a server ends when it is asked to.
 
+use crate::support::expect::expect_problem;
 use crate::support::server::{Server, purser, run};
 
 #[test]
@@ -62,4 +63,24 @@ fn commands_speak_json_to_machines() {
     assert_eq!(document.code, Some(0), "{}", document.stderr);
     let printed: serde_json::Value = serde_json::from_str(&document.stdout).expect("one JSON document");
     assert!(printed["paths"].is_object());
+}
+
+#[test]
+fn a_key_is_known_again_under_another_token_secret() {
+    let mut server = Server::start();
+    let buyer = server.buyer(100);
+    let credit = format!("/users/{}/balance/increment", buyer.id);
+    let amount = serde_json::json!({"amount": 50});
+    let new_user =
+        serde_json::json!({"name": "Ada", "email": "ada@example.com", "password": "a long password"});
+    server.admin().post_keyed("once", &credit, &amount).expect(200);
+    server.admin().post_keyed("user", "/users", &new_user).expect(201);
+    assert_eq!(server.sigterm(), Some(0));
+    std::fs::remove_file(server.data_dir().join("secret")).expect("the secret's file");
+    server.restart();
+    let again = server.admin().post_keyed("once", &credit, &amount);
+    assert_eq!(again.header("Idempotency-Replayed"), Some("true"), "{}", again.text());
+    assert_eq!(again.expect(200)["amount"], 150);
+    // What is secret in a request is only comparable under the secret it was hashed with: never executed again.
+    expect_problem(&server.admin().post_keyed("user", "/users", &new_user), 422, "idempotency_key_reused");
 }

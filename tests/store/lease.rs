@@ -15,6 +15,7 @@ on_both_stores!(
     loss_is_accepted_only_when_asked_for,
     a_deposed_writer_is_fenced_everywhere,
     a_batch_that_does_not_start_at_the_watermark_moves_nothing,
+    the_key_of_fingerprints_stays_whoever_writes,
 );
 
 fn other() -> Claim {
@@ -99,4 +100,14 @@ async fn a_batch_that_does_not_start_at_the_watermark_moves_nothing(store: Fixtu
     }
     assert_eq!(store.tables().await, before);
     store.store.apply(lease.epoch, &Batch::of(Seq::new(2), &story.records[2..])).await.expect("it goes on");
+}
+
+async fn the_key_of_fingerprints_stays_whoever_writes(new: Fixture) {
+    assert_eq!(kind(&new.store.fingerprint_key().await), "untaken");
+    let lease = new.acquired().await;
+    let key = new.store.fingerprint_key().await.expect("a key");
+    assert!(!key.is_nil());
+    new.store.release(lease.epoch).await.expect("released");
+    new.store.acquire(&other()).await.expect("free");
+    assert_eq!(new.store.fingerprint_key().await.expect("a key"), key);
 }

@@ -253,6 +253,9 @@ impl Store for SimulatedStore {
     async fn holder(&self) -> Result<String, StoreError> {
         Ok("a test".into())
     }
+    async fn fingerprint_key(&self) -> Result<Uuid, StoreError> {
+        Ok(Uuid::nil())
+    }
     async fn position(&self) -> Result<Lease, StoreError> {
         let mut state = self.lock();
         if state.silent > 0 {

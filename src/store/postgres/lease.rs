@@ -7,6 +7,7 @@ use crate::store::rows::Columns;
 use crate::store::{Claim, Lease, StoreError};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use uuid::Uuid;
 
 /// Expired keys forgotten per transaction, so that batches do not wait long.
 const PRUNED_AT_ONCE: i64 = 5_000;
@@ -15,12 +16,13 @@ pub async fn acquire(conn: &mut PgConnection, claim: Claim) -> Result<Lease, Sto
     begin(conn).await?;
     // Makes sure that there is a row to lock; two first engines take turns on its key.
     let made = sqlx::query(
-        "INSERT INTO engine (id, journal_id, epoch, watermark, holder, released, acquired_at)
-         VALUES (1, $1, 1, 0, $2, false, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+        "INSERT INTO engine (id, journal_id, epoch, watermark, holder, released, acquired_at, fingerprint_key)
+         VALUES (1, $1, 1, 0, $2, false, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $3)
          ON CONFLICT DO NOTHING",
     )
     .bind(claim.journal_id)
     .bind(&claim.holder)
+    .bind(Uuid::new_v4())
     .execute(&mut *conn)
     .await
     .map_err(fault)?;
@@ -71,6 +73,14 @@ pub async fn position(options: PgConnectOptions) -> Result<Lease, StoreError> {
 
 pub async fn holder(options: PgConnectOptions) -> Result<String, StoreError> {
     Ok(standing(options).await?.1)
+}
+
+pub async fn fingerprint_key(options: PgConnectOptions) -> Result<Uuid, StoreError> {
+    let mut conn = PgConnection::connect_with(&options).await.map_err(fault)?;
+    let row =
+        sqlx::query("SELECT fingerprint_key FROM engine").fetch_optional(&mut conn).await.map_err(fault)?;
+    conn.close().await.map_err(fault)?;
+    row.ok_or(StoreError::Untaken)?.uuid("fingerprint_key")
 }
 
 /// Over a connection of its own: an earlier one may be the very thing that is in doubt.

@@ -188,6 +188,11 @@ impl Store for PostgresStore {
         detached(&self.runtime, lease::holder(options)).await
     }
 
+    async fn fingerprint_key(&self) -> Result<uuid::Uuid, StoreError> {
+        let options = self.options.clone();
+        detached(&self.runtime, lease::fingerprint_key(options)).await
+    }
+
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError> {
         let ids = ids.iter().map(|id| numbers::int(id.get())).collect();
         self.read(move |read| load::products(read, ids)).await

@@ -7,18 +7,21 @@ use crate::store::rows::Columns;
 use crate::store::{Claim, Lease, StoreError};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use uuid::Uuid;
 
 /// Expired keys forgotten per transaction, so that batches do not wait long.
 const PRUNED_AT_ONCE: i64 = 5_000;
 
 pub async fn acquire(conn: &mut SqliteConnection, claim: Claim) -> Result<Lease, StoreError> {
     begin(conn).await?;
-    let row = sqlx::query("SELECT journal_id, epoch, watermark, holder, released, acquired_at FROM engine")
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(fault)?;
-    let (epoch, watermark) = match row {
-        None => (1, 0),
+    let row = sqlx::query(
+        "SELECT journal_id, epoch, watermark, holder, released, acquired_at, fingerprint_key FROM engine",
+    )
+    .fetch_optional(&mut *conn)
+    .await
+    .map_err(fault)?;
+    let (epoch, watermark, fingerprint_key) = match row {
+        None => (1, 0, Uuid::new_v4()),
         Some(row) => {
             let ours = row.uuid("journal_id")? == claim.journal_id;
             let free = row.int("released")? == 1 && claim.journal_is_empty;
@@ -26,17 +29,19 @@ pub async fn acquire(conn: &mut SqliteConnection, claim: Claim) -> Result<Lease,
                 rollback(conn).await?;
                 return Err(StoreError::held(row.text("holder")?, row.int("acquired_at")?));
             }
-            (row.int("epoch")? + 1, row.int("watermark")?)
+            (row.int("epoch")? + 1, row.int("watermark")?, row.uuid("fingerprint_key")?)
         }
     };
     sqlx::query(
-        "INSERT OR REPLACE INTO engine (id, journal_id, epoch, watermark, holder, released, acquired_at)
-         VALUES (1, ?, ?, ?, ?, 0, CAST(unixepoch('subsec') * 1000000 AS INTEGER))",
+        "INSERT OR REPLACE INTO engine (id, journal_id, epoch, watermark, holder, fingerprint_key, released,
+             acquired_at)
+         VALUES (1, ?, ?, ?, ?, ?, 0, CAST(unixepoch('subsec') * 1000000 AS INTEGER))",
     )
     .bind(claim.journal_id)
     .bind(epoch)
     .bind(watermark)
     .bind(claim.holder)
+    .bind(fingerprint_key)
     .execute(&mut *conn)
     .await
     .map_err(fault)?;
@@ -59,6 +64,14 @@ pub async fn position(options: SqliteConnectOptions) -> Result<Lease, StoreError
 
 pub async fn holder(options: SqliteConnectOptions) -> Result<String, StoreError> {
     Ok(standing(options).await?.1)
+}
+
+pub async fn fingerprint_key(options: SqliteConnectOptions) -> Result<Uuid, StoreError> {
+    let mut conn = SqliteConnection::connect_with(&options).await.map_err(fault)?;
+    let row =
+        sqlx::query("SELECT fingerprint_key FROM engine").fetch_optional(&mut conn).await.map_err(fault)?;
+    conn.close().await.map_err(fault)?;
+    row.ok_or(StoreError::Untaken)?.uuid("fingerprint_key")
 }
 
 /// Over a connection of its own: an earlier one may be the very thing that is in doubt.
