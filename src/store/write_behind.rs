@@ -9,6 +9,7 @@ use crate::journal::disk::Disk;
 use crate::journal::writer::Written;
 use crate::journal::{Halt, HaltReason, Position};
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 /// The longest pause between two attempts while the store is away.
 const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// After so long without an answer the store counts as out of reach, though the call goes on.
+const OVERDUE: Duration = Duration::from_secs(3);
 
 /// How often an idle write-behind makes sure that the store is still its own and still has what it confirmed.
 const IDLE_CHECK: Duration = Duration::from_secs(5);
@@ -140,7 +144,7 @@ impl WriteBehind {
         if self.halt.is_halted() {
             return None;
         }
-        match self.store.position().await {
+        match self.answer(self.store.position()).await {
             Ok(position) => {
                 self.reachable(true);
                 self.judge(position, self.lease.watermark, self.lease.watermark).await.map(drop)
@@ -152,6 +156,18 @@ impl WriteBehind {
                 Some(())
             }
         }
+    }
+
+    /// The store's answer, however long it takes. A store that hangs is known to before the call is given up.
+    async fn answer<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let mut call = pin!(call);
+        if let Ok(answer) = tokio::time::timeout(OVERDUE, call.as_mut()).await {
+            return answer;
+        }
+        if self.reachable(false) {
+            tracing::warn!("no answer from the store in {} s", OVERDUE.as_secs());
+        }
+        call.await
     }
 
     /// Takes note of whether the store answers; says whether that is news.
@@ -187,7 +203,7 @@ impl WriteBehind {
             if self.halt.is_halted() {
                 return false;
             }
-            let error = match self.store.apply(self.lease.epoch, &batch).await {
+            let error = match self.answer(self.store.apply(self.lease.epoch, &batch)).await {
                 Ok(()) => break,
                 Err(error) => error,
             };
@@ -226,7 +242,7 @@ impl WriteBehind {
         if self.reachable(false) {
             tracing::warn!(%error, "a flush failed; looking up what the store has");
         }
-        match self.store.position().await {
+        match self.answer(self.store.position()).await {
             Ok(position) => self.judge(position, batch.after, batch.to).await,
             Err(_) => Some(false),
         }

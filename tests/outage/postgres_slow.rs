@@ -5,7 +5,7 @@ use crate::sql::Sql;
 use crate::support::eventually;
 use crate::support::expect::expect_problem;
 use crate::support::server::Setup;
-use crate::{check, with_postgres};
+use crate::{check, notices_the_outage, with_postgres};
 
 #[test]
 fn tables_locked_in_postgres_stop_no_sale() {
@@ -23,6 +23,35 @@ fn tables_locked_in_postgres_stop_no_sale() {
     server.drains();
     shop.ask_again();
     check::everything_once(&server, &shop);
+}
+
+#[test]
+fn a_postgres_that_hangs_is_known_to_and_what_has_to_be_stored_is_refused_at_once() {
+    let (server, cluster, _) = with_postgres(Setup::new());
+    let (admin, buyer) = (server.admin(), server.buyer(100));
+    let item = admin.item("Lamp", 1, 10);
+    let buy = format!("/items/{}/purchase", item.id);
+    let stored = || {
+        let call = buyer.call("POST", &buy).header("Purser-Durability", "store");
+        call.json(&serde_json::json!({"quantity": 1})).send()
+    };
+    server.drains();
+    cluster.freeze();
+    buyer.buy(item, 1).expect(201);
+    notices_the_outage(&server);
+    expect_problem(&stored(), 503, "store_unavailable");
+    expect_problem(&admin.get("/admin/audit"), 503, "store_unavailable");
+    assert_eq!(
+        buyer.buy(item, 1).expect(201)["remaining_stock"],
+        8,
+        "sold from memory, and only what was asked for"
+    );
+    cluster.thaw();
+    eventually("the store is back", || (server.health()["store"]["reachable"] == true).then_some(()));
+    let reply = stored();
+    assert_eq!(reply.header("Purser-Durability"), Some("store"));
+    assert_eq!(reply.expect(201)["remaining_stock"], 7);
+    server.expect_clean_audit();
 }
 
 #[test]

@@ -158,6 +158,23 @@ impl PrivatePostgres {
         let _ = std::fs::remove_file(self.dir.path().join("data/postmaster.pid"));
     }
 
+    /// Stops all its processes where they are: connections stay, and nobody answers on them.
+    pub fn freeze(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        self.signal_all("CONT");
+    }
+
+    fn signal_all(&self, signal: &str) {
+        let main = self.main_process().expect("a running Postgres");
+        for process in std::iter::once(main).chain(children_of(main)) {
+            shell_kill(signal, process);
+        }
+    }
+
     fn answers(&self) -> bool {
         let ready = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid"));
         // The eighth line is the server's own word on its state.
@@ -187,6 +204,8 @@ impl PrivatePostgres {
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         if self.server.is_some() {
+            // What is frozen hears of nothing else.
+            self.thaw();
             self.stop(true);
         }
     }
