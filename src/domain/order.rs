@@ -51,13 +51,21 @@ pub struct Order {
     pub status: OrderStatus,
     pub total: Money,
     pub lines: Vec<OrderLine>,
-    /// Units returned so far, per product.
-    pub returned: Vec<(ProductId, i64)>,
+    /// What came back so far, per product.
+    pub returned: Vec<Returned>,
     /// Money given back by returns so far.
     pub refunded: Money,
     pub failure: Option<Failure>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// What came back of one product.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Returned {
+    pub product_id: ProductId,
+    pub units: i64,
+    pub refunded: Money,
 }
 
 /// Why an order that was decided in the background failed.
@@ -105,6 +113,12 @@ impl Order {
         units
     }
 
+    /// Whether not all units came back.
+    fn has_goods_left(&self) -> bool {
+        let returned: i64 = self.returned.iter().map(|returned| returned.units).sum();
+        self.units().into_values().sum::<i64>() > returned
+    }
+
     pub fn cancel(&self) -> Result<Step, Rejection> {
         match self.status {
             OrderStatus::Cancelled => Ok(Step::Done),
@@ -116,7 +130,7 @@ impl Order {
     pub fn ship(&self) -> Result<Step, Rejection> {
         match self.status {
             OrderStatus::Shipped => Ok(Step::Done),
-            OrderStatus::Processed => Ok(Step::Take),
+            OrderStatus::Processed if self.has_goods_left() => Ok(Step::Take),
             _ => Err(self.refuse(StateReason::NotShippable)),
         }
     }
@@ -130,20 +144,18 @@ impl Order {
     }
 
     /// Whether `goods` are within what is left of this order: of each product no more units than are left, none dearer than
-    /// its dearest, and all that is back by then worth no more than as many of its dearest units; and no more money in all.
+    /// its dearest, and all that is back by then refunded for no more than as many of its dearest units.
     pub fn take_back(&self, goods: &GoodsReturn) -> Result<(), Rejection> {
         let is_open =
             matches!(self.status, OrderStatus::Processed | OrderStatus::Shipped | OrderStatus::Delivered);
         let sold = Goods::of(self.lines.iter().map(|line| (line.product_id, line.quantity, line.unit_price)));
         let back =
             Goods::of(goods.lines.iter().map(|line| (line.product_id, line.quantity, line.unit_price)));
-        let earlier: BTreeMap<_, _> = self.returned.iter().copied().collect();
         let is_within = |(id, back): (&ProductId, &Goods)| {
-            let earlier = earlier.get(id).copied().unwrap_or(0);
-            sold.get(id).is_some_and(|sold| sold.has_left(back, earlier, self.refunded))
+            let earlier = self.returned.iter().find(|returned| returned.product_id == *id);
+            sold.get(id).is_some_and(|sold| sold.has_left(back, earlier))
         };
-        let refunded = self.refunded.checked_add(goods.total);
-        if is_open && back.iter().all(is_within) && refunded.is_some_and(|refunded| refunded <= self.total) {
+        if is_open && back.iter().all(is_within) {
             return Ok(());
         }
         Err(self.refuse(StateReason::NothingLeftToReturn))
@@ -154,17 +166,31 @@ impl Order {
         match event {
             Event::OrderAdvanced { order_id, status, .. } if *order_id == self.id => self.status = *status,
             Event::GoodsReturned(goods) if goods.order_id == Some(self.id) => {
-                for (product_id, units) in goods.units() {
-                    match self.returned.iter_mut().find(|(id, _)| *id == product_id) {
-                        Some((_, back)) => *back += units,
-                        None => self.returned.push((product_id, units)),
-                    }
+                let back = goods.lines.iter().map(|line| (line.product_id, line.quantity, line.unit_price));
+                for (product_id, back) in Goods::of(back) {
+                    let units = back.units();
+                    self.took_back(Returned {
+                        product_id,
+                        units,
+                        refunded: back.worth(units).unwrap_or_default(),
+                    });
                 }
-                self.refunded = self.refunded.checked_add(goods.total).unwrap_or(self.refunded);
             }
             _ => return,
         }
         self.updated_at = at;
+    }
+
+    /// Adds to what came back of a product.
+    pub fn took_back(&mut self, back: Returned) {
+        match self.returned.iter_mut().find(|returned| returned.product_id == back.product_id) {
+            Some(returned) => {
+                returned.units += back.units;
+                returned.refunded = returned.refunded.checked_add(back.refunded).unwrap_or(returned.refunded);
+            }
+            None => self.returned.push(back),
+        }
+        self.refunded = self.refunded.checked_add(back.refunded).unwrap_or(self.refunded);
     }
 
     fn refuse(&self, reason: StateReason) -> Rejection {
@@ -206,13 +232,12 @@ impl Goods {
         (left == 0).then_some(worth)
     }
 
-    /// Whether `back` may come back, after `earlier` units. What these were refunded for is not kept per product: at most
-    /// all that the order `refunded`, and at most what they could have been.
-    fn has_left(&self, back: &Self, earlier: i64, refunded: Money) -> bool {
+    /// Whether `back` may come back after what came `earlier`.
+    fn has_left(&self, back: &Self, earlier: Option<&Returned>) -> bool {
+        let (units, refunded) = earlier.map_or((0, Money::ZERO), |earlier| (earlier.units, earlier.refunded));
         let within = || {
-            let most = self.worth(earlier + back.units())?;
-            let before = self.worth(earlier)?.min(refunded);
-            Some(before.checked_add(back.worth(back.units())?)? <= most)
+            let most = self.worth(units + back.units())?;
+            Some(refunded.checked_add(back.worth(back.units())?)? <= most)
         };
         back.dearest() <= self.dearest() && within().unwrap_or(false)
     }

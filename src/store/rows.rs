@@ -4,7 +4,7 @@
 use super::{Row, StoreError, StoredKey, StoredOutcome};
 use crate::domain::balance::BalanceView;
 use crate::domain::event::Entry;
-use crate::domain::order::{Failure, Order, OrderLine, OrderStatus};
+use crate::domain::order::{Failure, Order, OrderLine, OrderStatus, Returned};
 use crate::domain::outcome::{Movement, PostedEntry};
 use crate::domain::product::{Details, ProductView};
 use crate::domain::session::{SessionGrant, SessionView};
@@ -13,7 +13,7 @@ use crate::domain::user::{Profile, Role};
 use crate::domain::{
     EntryKind, FamilyId, Money, MovementKind, OrderId, Posting, ProductId, Quantity, Seq, Timestamp, UserId,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -248,22 +248,15 @@ impl Orders {
         Ok(())
     }
 
-    /// From rows of `returns` with their units per product, by position and product; a return's total stands on
-    /// each of its rows, so it counts once per return.
+    /// From rows of what was returned per product, in the order in which it first came back.
     pub fn returns<R: Columns>(&mut self, rows: &[R]) -> Read<()> {
-        let mut seen = HashSet::new();
         for row in rows {
-            let (product_id, units) = (ProductId::new(row.count("product_id")?), row.int("units")?);
-            let (return_id, total) = (row.uuid("return_id")?, row.money("total_amount")?);
-            let first = seen.insert(return_id);
-            let order = self.order(row)?;
-            match order.returned.iter_mut().find(|(id, _)| *id == product_id) {
-                Some((_, back)) => *back += units,
-                None => order.returned.push((product_id, units)),
-            }
-            if first {
-                order.refunded = order.refunded.checked_add(total).ok_or_else(|| damaged("total_amount"))?;
-            }
+            let back = Returned {
+                product_id: ProductId::new(row.count("product_id")?),
+                units: row.int("units")?,
+                refunded: row.money("refunded")?,
+            };
+            self.order(row)?.took_back(back);
         }
         Ok(())
     }

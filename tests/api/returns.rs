@@ -81,22 +81,27 @@ fn a_unit_comes_back_for_no_more_than_was_paid_for_it() {
 fn a_product_sold_at_several_prices_comes_back_for_no_more_than_all_of_them() {
     on_each_store(|server| {
         let (admin, buyer) = (server.admin(), server.buyer(1_000));
-        let item = admin.item("Lamp", 10, 10);
-        let line = |price: u64| json!({"product_id": item.id, "quantity": 1, "unit_price": price});
-        let lines = [line(10), line(4), line(10)];
-        let order = json!({"user_id": buyer.id, "items": lines, "total_amount": 24});
+        let (item, chair) = (admin.item("Lamp", 10, 10), admin.item("Chair", 100, 5));
+        let line =
+            |item: Item, price: u64| json!({"product_id": item.id, "quantity": 1, "unit_price": price});
+        let lines = [line(item, 10), line(item, 4), line(chair, 100), line(item, 10)];
+        let order = json!({"user_id": buyer.id, "items": lines, "total_amount": 124});
         let id = order_id(&admin.post("/orders", order).expect(201));
-        let back = |price: u64| {
-            admin.post("/returns", json!({"user_id": buyer.id, "order_id": id, "items": [line(price)]}))
+        let back = |item: Item, price: u64| {
+            let lines = [line(item, price)];
+            admin.post("/returns", json!({"user_id": buyer.id, "order_id": id, "items": lines}))
         };
-        back(4).expect(201);
-        expect_problem(&back(11), 409, "invalid_state");
-        back(10).expect(201);
+        // What another product was refunded for is not taken for this one's.
+        back(chair, 100).expect(201);
+        back(item, 4).expect(201);
+        expect_problem(&back(item, 11), 409, "invalid_state");
+        back(item, 10).expect(201);
         server.kill9();
         server.restart();
-        expect_problem(&back(11), 409, "invalid_state");
-        back(10).expect(201);
-        assert_eq!((server.stock(item), buyer.balance()), (10, 1_000));
+        expect_problem(&back(item, 11), 409, "invalid_state");
+        back(item, 10).expect(201);
+        expect_problem(&admin.ship(&id), 409, "invalid_state");
+        assert_eq!((server.stock(item), server.stock(chair), buyer.balance()), (10, 5, 1_000));
         server.expect_clean_audit();
     });
 }

@@ -133,10 +133,10 @@ async fn whole(read: &mut Reading, heads: &[PgRow]) -> Result<Vec<Row<Order>>, S
     .map_err(fault)?;
     orders.lines(&lines)?;
     let returns = sqlx::query(
-        "SELECT returns.order_id, return_id, returns.total_amount, product_id, sum(quantity)::bigint AS units
+        "SELECT order_id, product_id, sum(quantity)::bigint AS units, sum(quantity * unit_price)::bigint AS refunded
          FROM returns JOIN return_lines ON return_id = returns.id
-         WHERE returns.order_id = ANY($1)
-         GROUP BY returns.id, return_id, product_id ORDER BY returns.seq, return_id, product_id",
+         WHERE order_id = ANY($1)
+         GROUP BY order_id, product_id ORDER BY min(seq), product_id",
     )
     .bind(&ids)
     .fetch_all(read.conn())

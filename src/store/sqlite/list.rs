@@ -132,10 +132,10 @@ async fn whole(read: &mut Reading, heads: &[SqliteRow]) -> Result<Vec<Row<Order>
     .map_err(fault)?;
     orders.lines(&lines)?;
     let returns = sqlx::query(
-        "SELECT returns.order_id, return_id, returns.total_amount, product_id, sum(quantity) AS units
+        "SELECT order_id, product_id, sum(quantity) AS units, sum(quantity * unit_price) AS refunded
          FROM returns JOIN return_lines ON return_id = returns.id
-         WHERE returns.order_id IN (SELECT unhex(value) FROM json_each($1))
-         GROUP BY returns.seq, return_id, product_id ORDER BY returns.seq, return_id, product_id",
+         WHERE order_id IN (SELECT unhex(value) FROM json_each($1))
+         GROUP BY order_id, product_id ORDER BY min(seq), product_id",
     )
     .bind(&ids)
     .fetch_all(read.conn())
