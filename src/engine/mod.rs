@@ -271,6 +271,14 @@ impl Engine {
         self.inner.log_in(email, password).await
     }
 
+    /// Opens a session of a user for an administrator: for support and load tests. It lasts as long as an access token.
+    ///
+    /// # Errors
+    /// Rejections: not found.
+    pub async fn issue_token(&self, admin: UserId, user_id: UserId) -> Result<LoggedIn, EngineError> {
+        self.inner.issue_token(admin, user_id).await
+    }
+
     /// Trades a refresh token's generation for its successor.
     ///
     /// # Errors

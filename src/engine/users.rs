@@ -54,7 +54,7 @@ pub(super) async fn register(mut work: Work, registration: Registration) -> Resu
     });
     let mut opened = None;
     if request.open_session {
-        opened = Some(new_family(&engine, user_id, request.role).await?);
+        opened = Some(new_family(&engine, user_id, request.role, engine.options.session_seconds).await?);
     }
     let committed = loop {
         let (email, read_at) = seek(&engine, &name).await?;
@@ -80,12 +80,13 @@ async fn new_family(
     engine: &Inner,
     user_id: UserId,
     role: crate::domain::user::Role,
+    seconds: i64,
 ) -> Result<(OpenedSession, Unborn<Session>), Stop> {
     let family_id = FamilyId::new(Uuid::now_v7());
     let family = engine.sessions.spawn_unborn(family_id).await;
     let family = family.map_err(|error| engine.not_pinned(error, Missing::Session))?;
     let opened_at = engine.ground.clock.now();
-    let expires_at = opened_at.plus_seconds(engine.options.session_seconds);
+    let expires_at = opened_at.plus_seconds(seconds);
     let grant = SessionGrant { user_id, role, opened_at, expires_at };
     Ok((OpenedSession { family_id, grant, generation: 0 }, family))
 }
@@ -140,11 +141,36 @@ impl Inner {
         let Some(user) = known.filter(|_| fits) else {
             return Err(self.edge_rejection(Rejection::InvalidCredentials));
         };
+        let seconds = self.options.session_seconds;
+        let (session, seq) = self.open_session(user.user_id, &user, seconds).await?;
+        Ok(LoggedIn { user: new_user(&user), session, seq })
+    }
+
+    /// Opens a session of a user for an administrator, as long as one access token lives: nobody can refresh it.
+    pub(super) async fn issue_token(
+        self: &Arc<Self>,
+        admin: UserId,
+        user_id: UserId,
+    ) -> Result<LoggedIn, EngineError> {
+        let owner = self.pin(&self.balances, user_id, Missing::User).await?;
+        let user = self.view(&owner, |glimpse| glimpse.entity.view()).await?;
+        let user = user.ok_or_else(|| self.edge_rejection(Rejection::NotFound(Missing::User)))?;
+        let seconds = self.options.access_token_seconds;
+        let (session, seq) = self.open_session(admin, &user, seconds).await?;
+        Ok(LoggedIn { user: new_user(&user), session, seq })
+    }
+
+    async fn open_session(
+        self: &Arc<Self>,
+        caller: UserId,
+        user: &BalanceView,
+        seconds: i64,
+    ) -> Result<(Option<OpenedSession>, Seq), EngineError> {
         let (report, session) = oneshot::channel();
         let (user_id, role) = (user.user_id, user.profile.role);
         let open = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
-            let (opened, family) = new_family(&engine, user_id, role).await?;
+            let (opened, family) = new_family(&engine, user_id, role, seconds).await?;
             let space = work.space().await?;
             let command = SessionCommand::Open { family_id: opened.family_id, grant: opened.grant };
             let outcome = committed(work.commit(&family.pin(), command, Vec::new(), space, None).await?)?;
@@ -152,8 +178,8 @@ impl Inner {
             let _ = report.send(opened);
             Ok(outcome)
         };
-        let reply = self.operate(Call::by(user_id), Operation::Login, (), open).await?;
-        Ok(LoggedIn { user: new_user(&user), session: session.await.ok(), seq: reply.seq })
+        let reply = self.operate(Call::by(caller), Operation::Login, (), open).await?;
+        Ok((session.await.ok(), reply.seq))
     }
 
     pub(super) async fn user_by_email(&self, email: &Email) -> Result<Option<BalanceView>, EngineError> {

@@ -200,9 +200,11 @@ async fn refresh(web: Web, body: Body<RefreshDto>) -> Answer {
 #[utoipa::path(tag = "auth", responses((status = 204)), security(("bearer" = [])))]
 #[post("/auth/logout")]
 async fn logout(web: Web, caller: Caller) -> Answer {
-    let family_id = caller
-        .family_id
-        .ok_or_else(|| Problem::bad_request("this token was issued by an admin and has no session to end"))?;
+    let family_id = caller.family_id.ok_or_else(|| {
+        Problem::bad_request(
+            "the server's own token has no session to end; it is replaced when the server starts",
+        )
+    })?;
     let seq: Seq = web.engine().log_out(family_id).await?;
     info!(target: "audit", user = %caller.user_id, "a user logged out");
     let response = Ok(HttpResponse::with_body(StatusCode::NO_CONTENT, BoxBody::new(())));

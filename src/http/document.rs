@@ -161,8 +161,8 @@ fn headers(
     let (mut asked, mut sent) = (vec![&REQUEST_ID], Vec::new());
     match path {
         "/auth/register" | "/auth/login" => sent.extend([&SEQ, &REACHED_DURABILITY]),
-        "/auth/logout" => sent.push(&SEQ),
-        "/auth/refresh" | "/users/{id}/token" => {}
+        "/auth/logout" | "/users/{id}/token" => sent.push(&SEQ),
+        "/auth/refresh" => {}
         "/admin/audit" | "/admin/sync-stock" => sent.push(&AS_OF),
         _ if path.starts_with("/admin/") => {}
         _ if is_read || path == "/auth/me" => {

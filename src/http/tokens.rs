@@ -39,7 +39,7 @@ pub struct Tokens {
 pub struct Access {
     pub user_id: UserId,
     pub role: Role,
-    /// The session; `None` if the token was issued by an admin.
+    /// The session; `None` for the server's own token, see [`Tokens::detached`].
     pub family_id: Option<FamilyId>,
     pub not_before: i64,
     pub expires: i64,
@@ -120,7 +120,7 @@ impl Tokens {
         self.sign(family_id.get(), grant.user_id, grant.role, now, expires)
     }
 
-    /// An access token that belongs to no session and so cannot be refreshed.
+    /// An access token that belongs to no session: the one in the data directory, for whoever may read that.
     pub fn detached(&self, user_id: UserId, role: Role, now: Timestamp) -> Result<String, Problem> {
         let expires = now.seconds() + self.access_seconds;
         self.sign(NO_SESSION, user_id, role, now, expires)

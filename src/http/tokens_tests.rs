@@ -45,7 +45,7 @@ fn an_access_token_is_read_back() {
 }
 
 #[test]
-fn a_token_that_an_admin_issued_has_no_session() {
+fn the_servers_own_token_has_no_session() {
     let token = tokens().detached(UserId::new(42), Role::User, NOW).expect("signed");
     let access = tokens().verify(token.as_bytes()).expect("valid");
     assert_eq!((access.user_id, access.role, access.family_id), (UserId::new(42), Role::User, None));

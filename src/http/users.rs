@@ -3,6 +3,7 @@
 use super::app::Web;
 use super::body::{Body, Input};
 use super::extract::{Admin, MinSeq, PathId, Terms};
+use super::problem::Problem;
 use super::query::Query;
 use super::reply::{self, Answer, Rows, rfc3339};
 use super::validate::Checks;
@@ -10,8 +11,9 @@ use crate::domain::balance::BalanceView;
 use crate::domain::outcome::NewUser;
 use crate::domain::user::Role;
 use crate::domain::{Outcome, Timestamp, UserId};
-use crate::engine::{Freshness, NewUserRequest};
+use crate::engine::NewUserRequest;
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
 use actix_web::{get, post};
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -110,12 +112,14 @@ async fn create(web: Web, admin: Admin, terms: Terms, body: Body<NewUserDto>) ->
     security(("bearer" = [])))]
 #[post("/users/{id}/token")]
 async fn token(web: Web, admin: Admin, id: PathId<UserId>) -> Answer {
-    let user = web.engine().balance(id.0, Freshness::default()).await?;
+    let issued = web.engine().issue_token(admin.0.user_id, id.0).await?;
+    let session = issued.session.ok_or_else(Problem::internal)?;
     let tokens = &web.shared().tokens;
-    let access_token = tokens.detached(id.0, user.value.profile.role, web.now())?;
+    let access_token = tokens.access(session.family_id, &session.grant, web.now())?;
     info!(target: "audit", admin = %admin.0.user_id, user = %id.0, "an access token was issued for a user");
     let view = TokenView { access_token, token_type: "Bearer", expires_in: tokens.access_seconds() };
-    reply::json(StatusCode::CREATED, &view)
+    let response = reply::json(StatusCode::CREATED, &view);
+    reply::with(response, super::headers::SEQ, HeaderValue::from(issued.seq.get()))
 }
 
 /// Lists users, newest first.

@@ -2,12 +2,11 @@
 
 use super::fault;
 use crate::domain::Timestamp;
-use crate::store::numbers::seq;
+use crate::store::numbers::{random_key, seq};
 use crate::store::rows::Columns;
 use crate::store::{Claim, Lease, StoreError};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use uuid::Uuid;
 
 /// Expired keys forgotten per transaction, so that batches do not wait long.
 const PRUNED_AT_ONCE: i64 = 5_000;
@@ -22,7 +21,7 @@ pub async fn acquire(conn: &mut PgConnection, claim: Claim) -> Result<Lease, Sto
     )
     .bind(claim.journal_id)
     .bind(&claim.holder)
-    .bind(Uuid::new_v4())
+    .bind(random_key())
     .execute(&mut *conn)
     .await
     .map_err(fault)?;
@@ -75,7 +74,7 @@ pub async fn holder(options: PgConnectOptions) -> Result<String, StoreError> {
     Ok(standing(options).await?.1)
 }
 
-pub async fn fingerprint_key(options: PgConnectOptions) -> Result<Uuid, StoreError> {
+pub async fn fingerprint_key(options: PgConnectOptions) -> Result<uuid::Uuid, StoreError> {
     let mut conn = PgConnection::connect_with(&options).await.map_err(fault)?;
     let row =
         sqlx::query("SELECT fingerprint_key FROM engine").fetch_optional(&mut conn).await.map_err(fault)?;

@@ -2,12 +2,11 @@
 
 use super::fault;
 use crate::domain::Timestamp;
-use crate::store::numbers::seq;
+use crate::store::numbers::{random_key, seq};
 use crate::store::rows::Columns;
 use crate::store::{Claim, Lease, StoreError};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use uuid::Uuid;
 
 /// Expired keys forgotten per transaction, so that batches do not wait long.
 const PRUNED_AT_ONCE: i64 = 5_000;
@@ -21,7 +20,7 @@ pub async fn acquire(conn: &mut SqliteConnection, claim: Claim) -> Result<Lease,
     .await
     .map_err(fault)?;
     let (epoch, watermark, fingerprint_key) = match row {
-        None => (1, 0, Uuid::new_v4()),
+        None => (1, 0, random_key()),
         Some(row) => {
             let ours = row.uuid("journal_id")? == claim.journal_id;
             let free = row.int("released")? == 1 && claim.journal_is_empty;
@@ -66,7 +65,7 @@ pub async fn holder(options: SqliteConnectOptions) -> Result<String, StoreError>
     Ok(standing(options).await?.1)
 }
 
-pub async fn fingerprint_key(options: SqliteConnectOptions) -> Result<Uuid, StoreError> {
+pub async fn fingerprint_key(options: SqliteConnectOptions) -> Result<uuid::Uuid, StoreError> {
     let mut conn = SqliteConnection::connect_with(&options).await.map_err(fault)?;
     let row =
         sqlx::query("SELECT fingerprint_key FROM engine").fetch_optional(&mut conn).await.map_err(fault)?;
