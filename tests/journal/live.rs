@@ -71,6 +71,30 @@ fn whenever_segments_go(check: impl Fn(&Retiring, &[Record], &str)) {
 }
 
 #[test]
+fn what_stands_behind_the_last_durable_record_is_not_looked_at() {
+    let disk = SimulatedDisk::new(1);
+    let rig = Rig::open_with(&disk, JournalOptions { keep_segments: 1_000, ..OPTIONS }).expect("a journal");
+    let written = rig.append(&disk, (1..=RECORDS).map(record));
+    rig.journal.close();
+    for durable in 1..RECORDS - 1 {
+        let (disk, durable) = (disk.crash_losing_all(), Seq::new(durable));
+        let before = reader::survey_live(&disk, durable).expect("a sound journal");
+        let end = before.segments.last().expect("a segment");
+        let half_written = [0xFF; 16];
+        if end.end + half_written.len() as u64 > end.size {
+            continue;
+        }
+        let file = disk.open(&segment::file_name(end.segment)).expect("a file");
+        file.write_at(end.end, &half_written).expect("written");
+        assert!(reader::survey(&disk).is_err(), "a journal at rest with this behind {durable} is damaged");
+        assert_eq!(reader::survey_live(&disk, durable).expect("sound up to there"), before);
+        let mut seen = Vec::new();
+        reader::read_live(&disk, Seq::new(1), durable, |record| seen.push(record)).expect("as sound");
+        assert_eq!(seen, written[..durable.get() as usize]);
+    }
+}
+
+#[test]
 fn a_survey_goes_on_behind_segments_that_are_removed_while_it_reads() {
     whenever_segments_go(|disk, _, context| {
         let survey = reader::survey_live(disk, Seq::new(RECORDS));
