@@ -1,26 +1,18 @@
 //! Audits of a server that is at work: they find nothing amiss, whatever is written and removed meanwhile.
 
-use crate::support::server::{Server, Setup};
+use crate::support::server::Setup;
 use crate::support::store::stores;
 use serde_json::json;
 use std::thread;
 
-/// The oldest segment that is still there.
-fn oldest_segment(server: &Server) -> u64 {
-    let files = std::fs::read_dir(server.data_dir().join("journal")).expect("the journal");
-    let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
-    let numbers = names.filter_map(|name| name.strip_suffix(".segment")?.parse().ok());
-    numbers.min().expect("a segment")
-}
-
 #[test]
 fn an_audit_finds_nothing_amiss_while_purchases_are_written_and_segments_removed() {
-    let removed = crate::support::setting("PURSER_RACE_SEGMENTS", 3) as u64;
+    let removed = crate::support::setting("PURSER_RACE_SEGMENTS", 3) as u32;
     for store in stores() {
         eprintln!("on {}", store.name);
         let server = Setup::new().store(store).env("PURSER__JOURNAL__KEEP_SEGMENTS", "0").start();
         let item = server.admin().item("Lamp", 1, 1_000_000);
-        let goes_on = || oldest_segment(&server) <= removed;
+        let goes_on = || server.oldest_segment() <= removed;
         let trade = || {
             let (admin, buyer) = (server.admin(), server.buyer(1_000_000));
             let path = format!("/users/{}/balance/increment", buyer.id);
