@@ -12,6 +12,8 @@ mod golden;
 mod golden_files;
 #[path = "journal/golden_records.rs"]
 mod golden_records;
+#[path = "journal/live.rs"]
+mod live;
 #[path = "journal/power.rs"]
 mod power;
 #[path = "journal/retirement.rs"]

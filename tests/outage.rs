@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "outage/auditing.rs"]
+mod auditing;
 #[path = "crash/check.rs"]
 mod check;
 #[path = "outage/limits.rs"]

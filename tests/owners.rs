@@ -7,6 +7,8 @@ mod engine;
 mod holds;
 #[path = "owners/house.rs"]
 mod house;
+#[path = "owners/panicking.rs"]
+mod panicking;
 #[path = "owners/parked.rs"]
 mod parked;
 #[path = "owners/reading.rs"]

@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "races/audits.rs"]
+mod audits;
 #[path = "races/money.rs"]
 mod money;
 #[path = "races/names.rs"]

@@ -125,10 +125,9 @@ fn visit(disk: &dyn Disk, from: Seq, until: Seq, each: Each<'_>) -> Result<Surve
             break;
         }
         let bytes = match disk.read(&segment::file_name(number)) {
-            // Removed since it was listed: the store has all of it.
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound && until < END && survey.segments.is_empty() =>
-            {
+            // Removed since it was listed, after all before it: the store has all of them.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && until < END => {
+                survey.segments.clear();
                 continue;
             }
             bytes => bytes?,

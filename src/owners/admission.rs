@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct Admission {
     running: AtomicUsize,
+    /// All that ever asked for a place, counted after they count as running: see [`Admission::at_rest`].
+    entered: AtomicUsize,
     most: usize,
     closed: std::sync::atomic::AtomicBool,
     drained: tokio::sync::Notify,
@@ -27,12 +29,14 @@ pub enum NoPermit {
 impl Admission {
     pub fn new(most: usize) -> Self {
         let drained = tokio::sync::Notify::new();
-        Self { running: AtomicUsize::new(0), most, closed: false.into(), drained }
+        let (running, entered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { running, entered, most, closed: false.into(), drained }
     }
 
     pub fn enter(this: &Arc<Self>) -> Result<Permit, NoPermit> {
         let running = this.running.fetch_add(1, Ordering::SeqCst);
         let permit = Permit(this.clone());
+        this.entered.fetch_add(1, Ordering::SeqCst);
         if this.closed.load(Ordering::SeqCst) {
             return Err(NoPermit::Closing);
         }
@@ -41,6 +45,12 @@ impl Admission {
 
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// With no operation in progress, how many there were. The same number again later: none was in between.
+    pub fn at_rest(&self) -> Option<usize> {
+        let entered = self.entered.load(Ordering::SeqCst);
+        (self.running.load(Ordering::SeqCst) == 0).then_some(entered)
     }
 
     pub const fn most(&self) -> usize {
@@ -90,5 +100,17 @@ mod tests {
         assert_eq!(Admission::enter(&admission).err(), Some(NoPermit::Closing));
         drop(permit);
         closing.await.expect("closed");
+    }
+
+    #[test]
+    fn an_operation_is_noticed_while_it_runs_and_after_it_came_and_went() {
+        let admission = Arc::new(Admission::new(1));
+        let before = admission.at_rest();
+        assert!(before.is_some() && before == admission.at_rest());
+        let permit = Admission::enter(&admission).expect("a place");
+        assert_eq!(admission.at_rest(), None);
+        drop(permit);
+        let after = admission.at_rest();
+        assert!(after.is_some() && after != before);
     }
 }

@@ -1,5 +1,6 @@
 //! What whoever runs the server looks at.
 
+use crate::support::api::Item;
 use crate::support::expect::expect_problem;
 use crate::support::server::{Server, purser, run};
 use serde_json::{Value, json};
@@ -74,6 +75,43 @@ fn every_metric_says_what_it_counts() {
     assert!(typed.len() > 12, "{typed:?}");
     let silent: Vec<_> = typed.difference(&helped).collect();
     assert!(silent.is_empty(), "no help for {silent:?}");
+}
+
+/// Owners in memory, kind by kind.
+fn residents(server: &Server) -> BTreeSet<String> {
+    let text = get(server, "/metrics").text();
+    let lines = text.lines().filter(|line| line.starts_with("purser_owners_resident{"));
+    let found: BTreeSet<_> = lines.map(str::to_owned).collect();
+    assert_eq!(found.len(), 4, "{found:?}");
+    found
+}
+
+#[test]
+fn nobody_stays_in_memory_for_what_does_not_exist_or_could_not_be_created() {
+    let server = Server::start();
+    let admin = server.admin();
+    let item = || admin.post("/items", json!({"sku": "taken", "name": "Lamp", "price": 1, "stock": 1}));
+    let user = || admin.post("/users", json!({"name": "Ann", "email": "taken@example.org"}));
+    let register = || server.register("taken@example.org", "long enough");
+    item().expect(201);
+    user().expect(201);
+    let before = residents(&server);
+    for id in 1_000..1_100 {
+        expect_problem(&admin.get(&format!("/items/{id}")), 404, "not_found");
+        expect_problem(&admin.restock(Item { id, price: 1 }, 1), 404, "not_found");
+        expect_problem(&admin.get(&format!("/users/{id}/balance")), 404, "not_found");
+        expect_problem(&admin.credit(id, 1), 404, "not_found");
+    }
+    assert_eq!(residents(&server), before, "after unknown ids");
+    for _ in 0..50 {
+        expect_problem(&item(), 409, "sku_taken");
+        expect_problem(&user(), 409, "email_taken");
+    }
+    // These would have opened a session, too.
+    for _ in 0..3 {
+        expect_problem(&register(), 409, "email_taken");
+    }
+    assert_eq!(residents(&server), before, "after creations that were refused");
 }
 
 #[test]

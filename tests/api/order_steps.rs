@@ -1,6 +1,6 @@
 //! What becomes of an order: cancelled, shipped, delivered, each once, by those who may.
 
-use crate::support::api::{Item, User, order_id};
+use crate::support::api::{Item, LARGEST, User, order_id};
 use crate::support::expect::expect_problem;
 use crate::support::server::Server;
 use serde_json::json;
@@ -29,6 +29,29 @@ fn a_cancelled_order_gives_stock_and_money_back_once() {
         (&last["kind"], &last["delta"], &last["order_id"]),
         (&json!("cancel"), &json!(60), &json!(id))
     );
+    server.expect_clean_audit();
+}
+
+#[test]
+fn a_cancelled_order_can_be_cancelled_again_when_its_product_has_no_room_for_the_units() {
+    let (mut server, buyer, item, id) = sold();
+    let other = order_id(&buyer.order(&[(item, 1)]).expect(201));
+    let cancelled = buyer.cancel(&id).expect(200);
+    let full = i64::try_from(LARGEST - server.stock(item)).expect("in range");
+    server.admin().restock(item, full).expect(200);
+    let seen = || (server.item(item), buyer.balance(), buyer.entries(), buyer.read_order(&id));
+    let before = seen();
+    assert_eq!(before.0["stock"], LARGEST);
+    expect_problem(&buyer.cancel(&other), 409, "stock_limit");
+    assert_eq!(buyer.cancel(&id).expect(200), cancelled);
+    let keyed = || buyer.post_keyed("again", &format!("/orders/{id}/cancel"), &json!({}));
+    assert_eq!((keyed().expect(200), keyed().expect(200)), (cancelled.clone(), cancelled.clone()));
+    assert_eq!(seen(), before);
+    // The order is read from the store now.
+    assert_eq!(server.sigterm(), Some(0));
+    server.restart();
+    assert_eq!(buyer.cancel(&id).expect(200), cancelled);
+    assert_eq!((server.item(item), buyer.balance()), (before.0, before.1));
     server.expect_clean_audit();
 }
 

@@ -67,12 +67,18 @@ fn a_quantity_is_between_one_and_a_million() {
 }
 
 #[test]
-fn a_total_beyond_the_largest_number_is_refused() {
+fn a_total_beyond_the_largest_number_is_refused_with_what_the_buyer_has() {
     let server = Server::start();
-    let buyer = server.buyer(100);
-    let item = server.admin().item("Priceless", LARGEST, 1_000_000);
-    expect_problem(&buyer.buy(item, 1_000_000), 409, "insufficient_balance");
-    assert_eq!((buyer.balance(), server.stock(item)), (100, 1_000_000));
+    let (admin, buyer) = (server.admin(), server.buyer(100));
+    let item = admin.item("Priceless", LARGEST, 1_000_000);
+    let refused = || expect_problem(&buyer.buy(item, 1_000_000), 409, "insufficient_balance");
+    assert_eq!(refused()["available"], 100);
+    admin.debit(buyer.id, 30).expect(200);
+    assert_eq!(refused()["available"], 70);
+    admin.debit(buyer.id, 70).expect(200);
+    assert_eq!(refused()["available"], 0);
+    assert_eq!((buyer.balance(), server.stock(item)), (0, 1_000_000));
+    server.expect_clean_audit();
 }
 
 #[test]

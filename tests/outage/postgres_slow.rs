@@ -6,6 +6,8 @@ use crate::support::eventually;
 use crate::support::expect::expect_problem;
 use crate::support::server::Setup;
 use crate::{check, notices_the_outage, with_postgres};
+use serde_json::json;
+use std::thread;
 
 #[test]
 fn tables_locked_in_postgres_stop_no_sale() {
@@ -33,7 +35,7 @@ fn a_postgres_that_hangs_is_known_to_and_what_has_to_be_stored_is_refused_at_onc
     let buy = format!("/items/{}/purchase", item.id);
     let stored = || {
         let call = buyer.call("POST", &buy).header("Purser-Durability", "store");
-        call.json(&serde_json::json!({"quantity": 1})).send()
+        call.json(&json!({"quantity": 1})).send()
     };
     server.drains();
     cluster.freeze();
@@ -52,6 +54,32 @@ fn a_postgres_that_hangs_is_known_to_and_what_has_to_be_stored_is_refused_at_onc
     assert_eq!(reply.header("Purser-Durability"), Some("store"));
     assert_eq!(reply.expect(201)["remaining_stock"], 7);
     server.expect_clean_audit();
+}
+
+#[test]
+fn whoever_waits_for_a_locked_table_is_answered_when_the_server_halts() {
+    // Longer than any client of ours waits for a reply.
+    let (mut server, _cluster, database) =
+        with_postgres(Setup::new().env("PURSER__ADMISSION__READ_TIMEOUT_MS", "600000"));
+    let (admin, buyer) = (server.admin(), server.buyer(10));
+    let item = admin.item("Lamp", 10, 1);
+    assert_eq!(server.sigterm(), Some(0));
+    server.restart();
+    assert_eq!(buyer.balance(), 10);
+    let (mut lock, mut sql) = (Sql::connect(&database), Sql::connect(&database));
+    lock.run("BEGIN; LOCK TABLE products IN ACCESS EXCLUSIVE MODE");
+    let told = thread::scope(|scope| {
+        let purchase = scope.spawn(|| buyer.buy(item, 1));
+        eventually("the item is asked for", || (sql.waiting() > 0).then_some(()));
+        sql.run("UPDATE engine SET epoch = epoch + 1");
+        // The flush of this one tells that the store was taken over, unless the idle look at it was faster.
+        let credit = json!({"amount": 1});
+        let _ =
+            admin.call("POST", &format!("/users/{}/balance/increment", buyer.id)).json(&credit).try_send();
+        purchase.join().expect("an answer before the server ends")
+    });
+    expect_problem(&told, 503, "shutting_down");
+    assert_eq!(server.ends(), Some(4));
 }
 
 #[test]

@@ -20,6 +20,12 @@ impl Sql {
         self.runtime.block_on(self.connection.execute(sqlx::raw_sql(text))).expect(text);
     }
 
+    /// Sessions in this database that wait for a lock.
+    pub fn waiting(&mut self) -> i64 {
+        let text = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        self.runtime.block_on(sqlx::query_scalar(text).fetch_one(&mut self.connection)).expect(text)
+    }
+
     /// Ends every session that the server has in this database, the writing one among them. How many there were.
     pub fn terminate_the_server(&mut self) -> i64 {
         let text = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity \

@@ -1,9 +1,12 @@
 //! Starting without Postgres, and who may have its database.
 
+use crate::sql::Sql;
+use crate::support::all_at_once;
 use crate::support::postgres::PrivatePostgres;
 use crate::support::server::{Ended, Server, Setup, purser, run};
 use crate::support::store::Store;
 use crate::with_postgres;
+use serde_json::json;
 use std::path::Path;
 
 fn at(database: &str) -> Setup {
@@ -49,6 +52,35 @@ fn a_second_server_with_another_directory_on_the_same_database_exits_3_and_names
 }
 
 #[test]
+fn a_gap_between_journal_and_database_exits_3_and_names_who_took_the_database() {
+    let (mut server, _cluster, database) =
+        with_postgres(Setup::new().env("PURSER__JOURNAL__KEEP_SEGMENTS", "0"));
+    let (admin, buyer) = (server.admin(), server.buyer(0));
+    let path = format!("/users/{}/balance/increment", buyer.id);
+    let text = "\u{1f4a1}".repeat(2_000);
+    let credit = json!({"amount": 1, "reference": text, "description": text});
+    all_at_once(4, |_| {
+        while server.oldest_segment() == 1 {
+            admin.post(&path, credit.clone()).expect(200);
+        }
+    });
+    let balance = buyer.balance();
+    let taken_by = (server.pid().to_string(), server.data_dir().display().to_string());
+    server.kill9();
+    let mut sql = Sql::connect(&database);
+    sql.run("CREATE TABLE kept AS SELECT watermark FROM engine");
+    for moved in ["UPDATE engine SET watermark = 0", "UPDATE engine SET watermark = 1000000000"] {
+        sql.run(moved);
+        let words = ["do not belong together", "taken last by", &taken_by.0, &taken_by.1];
+        server.restart_refused().expect(3, &words);
+    }
+    sql.run("UPDATE engine SET watermark = (SELECT watermark FROM kept)");
+    server.restart();
+    assert_eq!(buyer.balance(), balance);
+    server.expect_clean_audit();
+}
+
+#[test]
 fn a_store_released_by_a_clean_stop_opens_with_a_new_directory() {
     let (mut server, _cluster, database) = with_postgres(Setup::new());
     let (admin, buyer) = (server.admin(), server.buyer(100));
@@ -73,7 +105,7 @@ fn a_store_of_a_killed_server_is_refused_to_others_until_it_is_adopted() {
     let (admin, buyer) = (server.admin(), server.buyer(100));
     let item = admin.item("Lamp", 10, 5);
     let call = buyer.call("POST", &format!("/items/{}/purchase", item.id));
-    call.header("Purser-Durability", "store").json(&serde_json::json!({"quantity": 2})).send().expect(201);
+    call.header("Purser-Durability", "store").json(&json!({"quantity": 2})).send().expect(201);
     server.kill9();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let refused = at(&database).data_dir(dir.path()).refuses();

@@ -246,6 +246,27 @@ async fn a_store_that_hangs_keeps_only_so_many_waiting_and_none_whose_product_is
 }
 
 #[tokio::test]
+async fn whoever_waits_for_a_load_is_told_when_the_engine_halts() {
+    let shop = Shop::new(100);
+    shop.store.hang();
+    let asking: Vec<_> = (1..=3)
+        .map(|number| {
+            let products = shop.products.clone();
+            tokio::spawn(async move { products.pin(ProductId::new(number)).await.err() })
+        })
+        .collect();
+    while shop.store.loads().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    shop.ground.halt.halt(HaltReason::Panic("a test".into()));
+    for waiting in asking {
+        let told = in_time("an answer", waiting).await.expect("no panic");
+        // Once the read has run out of time it would be the store's fault.
+        assert_eq!(told, Some(PinError::Stopped));
+    }
+}
+
+#[tokio::test]
 async fn an_owner_goes_when_nobody_needs_it_and_comes_back_from_the_store() {
     let shop = Shop::new(100);
     let item = shop.item().await;

@@ -32,17 +32,24 @@ pub struct WatchedClock {
     asked: watch::Sender<u64>,
     /// Whether asking it there panics.
     broken: AtomicBool,
+    /// Whether asking it where operations run panics.
+    broken_for_operations: AtomicBool,
 }
 
 impl Default for WatchedClock {
     fn default() -> Self {
-        Self { asked: watch::Sender::new(0), broken: AtomicBool::new(false) }
+        let (broken, broken_for_operations) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { asked: watch::Sender::new(0), broken, broken_for_operations }
     }
 }
 
 impl WatchedClock {
     pub fn break_for_the_store(&self) {
         self.broken.store(true, Ordering::SeqCst);
+    }
+
+    pub fn break_for_operations(&self) {
+        self.broken_for_operations.store(true, Ordering::SeqCst);
     }
 
     /// Returns when the store's threads have asked so many times.
@@ -62,9 +69,14 @@ impl WatchedClock {
 
 impl Clock for WatchedClock {
     fn now(&self) -> Timestamp {
-        if std::thread::current().name() == Some("store") {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default();
+        if name == "store" {
             assert!(!self.broken.load(Ordering::SeqCst), "the clock is broken");
             self.asked.send_modify(|asked| *asked += 1);
+        }
+        if name == "owners" {
+            assert!(!self.broken_for_operations.load(Ordering::SeqCst), "the clock is broken");
         }
         SystemClock.now()
     }

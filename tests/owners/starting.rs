@@ -100,9 +100,10 @@ async fn standing(data_dir: &Path) -> Option<(i64, i64)> {
     row.expect("a row")
 }
 
-async fn refuses_for_a_gap(options: &EngineOptions) {
+/// Says who took the store last, as the operator is told.
+async fn refuses_for_a_gap(options: &EngineOptions) -> String {
     match start(options.clone(), Arc::new(|_, _| {})).await {
-        Err(StartError::Gap { .. }) => {}
+        Err(StartError::Gap { holder, .. }) => holder,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it started although records are missing"),
     }
@@ -119,6 +120,7 @@ async fn a_journal_that_does_not_continue_the_store_is_refused_and_both_are_left
     house.credit(ann, 1, Call::default().durable_in(Durability::Store)).await.expect("stored");
     let restored = tempfile::tempdir().expect("a directory");
     back_up(house.directory(), restored.path()).await;
+    let taken_by = house.directory().display().to_string();
     let text = "\u{1f4a1}".repeat(2_000);
     for _ in 0..60 {
         house.engine.credit(Call::default(), adjustment(ann, 1, Some(&text))).await.expect("credited");
@@ -130,11 +132,12 @@ async fn a_journal_that_does_not_continue_the_store_is_refused_and_both_are_left
     let options = EngineOptions { data_dir: restored.path().to_owned(), ..house.options().clone() };
     let before = (segments(restored.path()), standing(restored.path()).await);
     assert!(before.1.is_some_and(|(epoch, _)| epoch == 1), "{:?}", before.1);
-    refuses_for_a_gap(&options).await;
+    let holder = refuses_for_a_gap(&options).await;
     assert!((segments(restored.path()), standing(restored.path()).await) == before, "something was changed");
+    assert!(holder.contains(&taken_by), "{holder}");
     // A database that is the wrong one may be empty as well.
     std::fs::remove_file(restored.path().join("store.db")).expect("removed");
-    refuses_for_a_gap(&options).await;
+    assert_eq!(refuses_for_a_gap(&options).await, "nobody");
     assert!(segments(restored.path()) == before.0, "the journal was changed");
     assert_eq!(standing(restored.path()).await, None, "the empty store was taken");
 }

@@ -224,6 +224,15 @@ impl Server {
         text.trim().to_owned()
     }
 
+    /// The oldest segment of the journal that is still there; they are counted from 1.
+    #[track_caller]
+    pub fn oldest_segment(&self) -> u32 {
+        let files = std::fs::read_dir(self.data_dir().join("journal")).expect("the journal");
+        let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
+        let numbers = names.filter_map(|name| name.strip_suffix(".segment")?.parse().ok());
+        numbers.min().expect("a segment")
+    }
+
     /// Ends the process with SIGKILL, in the middle of whatever it does.
     pub fn kill9(&mut self) {
         let mut process = self.process.take().expect("the server runs");
