@@ -160,9 +160,9 @@ fn headers(
     let Some(path) = path.strip_prefix("/api/v1") else { return (vec![&REQUEST_ID], Vec::new()) };
     let (mut asked, mut sent) = (vec![&REQUEST_ID], Vec::new());
     match path {
-        "/auth/register" | "/auth/login" => sent.extend([&SEQ, &REACHED_DURABILITY]),
+        "/auth/register" | "/auth/login" | "/auth/refresh" => sent.extend([&SEQ, &REACHED_DURABILITY]),
         "/auth/logout" => sent.push(&SEQ),
-        "/auth/refresh" | "/users/{id}/token" => {}
+        "/users/{id}/token" => {}
         "/admin/audit" | "/admin/sync-stock" => sent.push(&AS_OF),
         _ if path.starts_with("/admin/") => {}
         _ if is_read || path == "/auth/me" => {
