@@ -28,12 +28,13 @@ const RECORDS: &[f64] =
 
 pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let config = super::settings(args)?.config;
+    super::warn_of_strangers();
     let format = match config.log.format {
         LogFormat::Auto => telemetry::Format::Auto,
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
-    telemetry::init(&config.log.level, format);
+    telemetry::init(&config.log.level, format).map_err(Failure::usage)?;
     actix_web::rt::System::new().block_on(serve(config))
 }
 
