@@ -84,7 +84,7 @@ async fn serve_engine(
     // New connections go on being accepted until the engine is down, so that they are told instead of reset.
     running.drain();
     let end = engine.shutdown().await;
-    running.handle.stop(true).await;
+    running.stop().await;
     if let Some(reason) = engine.health().reason {
         eprintln!("purser: {reason}; restart to recover from disk");
         return Ok(Exit::Halted);
