@@ -8,6 +8,8 @@ mod addresses;
 mod auth;
 #[path = "api/balances.rs"]
 mod balances;
+#[path = "api/connections.rs"]
+mod connections;
 #[path = "api/conventions.rs"]
 mod conventions;
 #[path = "api/document.rs"]

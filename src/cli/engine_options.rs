@@ -69,6 +69,8 @@ pub fn http_options(config: &Config, secret: &[u8]) -> HttpOptions {
         backlog: config.server.backlog,
         client_timeout: Duration::from_millis(config.server.client_timeout_ms),
         body_timeout: Duration::from_millis(config.server.body_timeout_ms),
+        write_timeout: Duration::from_millis(config.server.write_timeout_ms),
+        replies_bytes_max: config.server.replies_bytes_max,
         keep_alive: Duration::from_secs(config.server.keep_alive_seconds),
         stop_timeout: Duration::from_secs(config.server.shutdown_seconds),
         order_shards: config.orders.shards,

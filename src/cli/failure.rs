@@ -92,7 +92,7 @@ impl From<StartError> for Failure {
 impl From<OfflineError> for Failure {
     fn from(error: OfflineError) -> Self {
         match error {
-            OfflineError::Missing(_) => Self::usage(error.to_string()),
+            OfflineError::Missing(_) | OfflineError::NoStore(_) => Self::usage(error.to_string()),
             OfflineError::Start(error) => error.into(),
         }
     }

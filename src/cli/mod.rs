@@ -57,6 +57,14 @@ fn dispatch(verb: Verb) -> Result<Exit, Failure> {
     }
 }
 
+/// Says which environment variables look like settings and are none.
+pub fn warn_of_strangers() {
+    let sources = Sources { environment: std::env::vars_os().collect(), ..Sources::default() };
+    for line in sources.strangers() {
+        eprintln!("purser: warning: {line}");
+    }
+}
+
 /// The settings in force for these flags and this process's environment.
 pub fn settings(args: &ServeArgs) -> Result<Effective, Failure> {
     let environment = std::env::vars_os().collect();

@@ -28,12 +28,13 @@ const RECORDS: &[f64] =
 
 pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     let config = super::settings(args)?.config;
+    super::warn_of_strangers();
     let format = match config.log.format {
         LogFormat::Auto => telemetry::Format::Auto,
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
-    telemetry::init(&config.log.level, format);
+    telemetry::init(&config.log.level, format).map_err(Failure::usage)?;
     actix_web::rt::System::new().block_on(serve(config))
 }
 
@@ -83,7 +84,7 @@ async fn serve_engine(
     // New connections go on being accepted until the engine is down, so that they are told instead of reset.
     running.drain();
     let end = engine.shutdown().await;
-    running.handle.stop(true).await;
+    running.stop().await;
     if let Some(reason) = engine.health().reason {
         eprintln!("purser: {reason}; restart to recover from disk");
         return Ok(Exit::Halted);

@@ -12,7 +12,10 @@ pub(super) fn range(key: &str) -> Option<RangeInclusive<i64>> {
         "server.workers" => 0..=1024,
         "server.max_connections" => 1..=1_000_000,
         "server.backlog" => 1..=65_535,
-        "server.client_timeout_ms" | "server.body_timeout_ms" => 100..=HOUR * 1000,
+        "server.client_timeout_ms" | "server.body_timeout_ms" | "server.write_timeout_ms" => {
+            100..=HOUR * 1000
+        }
+        "server.replies_bytes_max" => (1 << 20)..=(1 << 50),
         "server.keep_alive_seconds" => 1..=HOUR,
         "server.shutdown_seconds" => 1..=HOUR,
         "store.connect_timeout_seconds" => 0..=24 * HOUR,

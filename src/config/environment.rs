@@ -12,6 +12,10 @@ const SHORT: [(&str, &str); 5] = [
     ("PURSER_ADMIN_EMAIL", "admin.email"),
     ("PURSER_ADMIN_PASSWORD", "admin.password"),
 ];
+/// Read by the verbs themselves.
+const TOKEN: &str = "PURSER_TOKEN";
+/// Put there by orchestrators for a service of our name, without anybody's doing.
+const FOREIGN: [&str; 2] = ["PURSER_SERVICE_", "PURSER_PORT"];
 const PREFIX: &str = "PURSER__";
 
 /// One variable that sets something.
@@ -21,8 +25,25 @@ pub(super) struct Variable {
     pub text: String,
 }
 
-/// Picks our variables out of the environment, in name order. Names with a single underscore that are none of the
-/// short ones are left alone: orchestrators put such names (`PURSER_SERVICE_HOST`) there by themselves.
+/// Names that look like ours, are none, and are not set by an orchestrator: with a line for each that says so. They are no
+/// reason to refuse, because whoever starts us may have a use for them.
+pub(super) fn strangers<'a>(environment: impl IntoIterator<Item = &'a (OsString, OsString)>) -> Vec<String> {
+    let names = environment.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
+    let is_strange = |name: &String| {
+        let is_known =
+            name == TOKEN || name.starts_with(PREFIX) || SHORT.iter().any(|(short, _)| short == name);
+        name.starts_with("PURSER_") && !is_known && !FOREIGN.iter().any(|foreign| name.starts_with(foreign))
+    };
+    let known = SHORT.map(|(short, _)| short).join(", ");
+    let mut strangers: Vec<_> = names.filter(is_strange).collect();
+    strangers.sort();
+    let line = |name| {
+        format!("{name} means nothing and is ignored; known are {known}, {TOKEN} and {PREFIX}SECTION__KEY")
+    };
+    strangers.into_iter().map(line).collect()
+}
+
+/// Picks our variables out of the environment, in name order.
 pub(super) fn variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<Variable>, ConfigError> {

@@ -48,6 +48,13 @@ pub struct Sources {
     pub flags: Vec<Flag>,
 }
 
+impl Sources {
+    /// A line for each environment variable that looks like a setting and is none.
+    pub fn strangers(&self) -> Vec<String> {
+        environment::strangers(&self.environment)
+    }
+}
+
 /// One effective value and its origin.
 #[derive(Clone, Debug)]
 pub struct Setting {

@@ -45,6 +45,8 @@ pub struct Server {
     pub backlog: u32,
     pub client_timeout_ms: u64,
     pub body_timeout_ms: u64,
+    pub write_timeout_ms: u64,
+    pub replies_bytes_max: usize,
     pub keep_alive_seconds: u64,
     pub shutdown_seconds: u64,
 }

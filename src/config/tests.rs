@@ -131,7 +131,16 @@ fn values_out_of_range_say_the_range() {
 fn unknown_variables_are_refused_and_foreign_ones_left_alone() {
     let text = error(&environment(&[("PURSER__SERVER__LISTN", "x")]));
     assert!(text.contains("environment PURSER__SERVER__LISTN") && text.contains("`server.listen`"), "{text}");
-    assert!(load(&environment(&[("PURSER_SERVICE_HOST", "10.0.0.1"), ("PURSER_TOKEN", "x")])).is_ok());
+    let foreign = [("PURSER_SERVICE_HOST", "10.0.0.1"), ("PURSER_PORT", "tcp://x"), ("PURSER_TOKEN", "x")];
+    assert!(load(&environment(&foreign)).is_ok());
+    assert_eq!(environment(&foreign).strangers(), Vec::<String>::new());
+    let strangers =
+        environment(&[("PURSER_NOPE", "1"), ("PURSER_LISTEN", "x"), ("PATH", "/bin")]).strangers();
+    assert_eq!(strangers.len(), 1);
+    assert!(
+        strangers[0].starts_with("PURSER_NOPE ") && strangers[0].contains("PURSER_LISTEN"),
+        "{strangers:?}"
+    );
 }
 
 #[test]

@@ -31,9 +31,14 @@ impl Missing {
 pub enum Rejection {
     #[error("no such {}", .0.word())]
     NotFound(Missing),
-    /// A line of an order names a product that does not exist.
+    /// Lines of an order name products that do not exist: this one and those.
     #[error("product {product_id} does not exist")]
-    UnknownProduct { product_id: ProductId },
+    UnknownProduct {
+        product_id: ProductId,
+        /// Not in the layout of records: no key remembers this rejection.
+        #[serde(skip)]
+        further: Vec<ProductId>,
+    },
     #[error("item {product_id} was deleted and cannot be sold or changed until it is restored")]
     ItemDeleted { product_id: ProductId },
     #[error("{requested} requested, {available} available")]

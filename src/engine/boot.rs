@@ -25,10 +25,13 @@ use uuid::Uuid;
 /// How far recovery is: records brought into the store, of how many.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
+/// The embedded store, in the data directory.
+pub const STORE_FILE: &str = "store.db";
+
 /// Opens the chosen store, waiting for a Postgres that is not there yet.
 pub async fn open_store(choice: &StoreChoice, data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
     match choice {
-        StoreChoice::Embedded => Ok(Arc::new(SqliteStore::open(&data_dir.join("store.db")).await?)),
+        StoreChoice::Embedded => Ok(Arc::new(SqliteStore::open(&data_dir.join(STORE_FILE)).await?)),
         StoreChoice::Postgres { url, readers, connect_timeout } => {
             let begun = Instant::now();
             loop {
@@ -101,7 +104,9 @@ pub(super) async fn start(
     check_continuity(&survey, watermark, store.as_ref()).await?;
     let recovered = {
         let (disk, survey, size) = (disk.clone(), survey.clone(), options.journal.segment_bytes);
-        run_blocking(&handle, move || recover(disk.as_ref(), survey, Uuid::now_v7(), size)).await??
+        let recovered =
+            run_blocking(&handle, move || recover(disk.as_ref(), survey, Uuid::now_v7(), size)).await?;
+        recovered.map_err(|error| directory.unprepared(error))?
     };
     if recovered.dropped_torn_frame {
         tracing::warn!(

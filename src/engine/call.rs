@@ -177,7 +177,7 @@ pub struct ItemRequest {
 pub struct NewUserRequest {
     pub name: Name,
     pub email: Email,
-    /// In clear, 8–1024 bytes; hashed before anything is recorded. Without one there is no login.
+    /// In clear, 8–1024 characters; hashed before anything is recorded. Without one there is no login.
     pub password: Option<String>,
     pub role: Role,
     /// Also open a session, in the same record.

@@ -1,10 +1,11 @@
 //! The data directory: who may use it, where the journal lies in it, and the secret that is kept there.
 
 use super::start_error::StartError;
+use crate::journal::ReadError;
 use crate::journal::disk::{Directory, Disk};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,6 +44,19 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// Why no segment could be prepared, with what is lacking if that is room.
+    pub fn unprepared(&self, error: ReadError) -> StartError {
+        let path = self.path.join("journal");
+        match (&error, rustix::fs::statvfs(&path)) {
+            (ReadError::Unprepared { needed, error }, Ok(disk))
+                if error.kind() == io::ErrorKind::StorageFull =>
+            {
+                StartError::NoRoom { needed: *needed, free: disk.f_bavail * disk.f_frsize, path }
+            }
+            _ => error.into(),
+        }
+    }
+
     /// The journal's directory.
     pub fn journal(&self) -> Result<Arc<dyn Disk>, StartError> {
         let path = self.path.join("journal");
@@ -58,6 +72,10 @@ impl DataDir {
             let mut secret = [0; 32];
             aws_lc_rs::rand::fill(&mut secret).map_err(|_| failed(io::Error::other("no randomness")))?;
             write_private(&path, &secret).map_err(failed)?;
+        }
+        let mode = std::fs::metadata(&path).map_err(failed)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(StartError::Exposed(path));
         }
         let secret = std::fs::read(&path).map_err(failed)?;
         if secret.len() < 32 { Err(StartError::Secret(path)) } else { Ok(secret) }

@@ -27,6 +27,11 @@ pub enum EngineError {
 pub enum Busy {
     #[error("too many operations are in progress; retry in a moment")]
     Overloaded,
+    #[error(
+        "this caller has {most} unexpired idempotency keys, the most there may be; the oldest expires in {seconds} s: \
+         retry then, or without a key"
+    )]
+    OutOfKeys { most: usize, seconds: u64 },
     #[error("too many records wait for the store; retry when it has caught up")]
     BacklogFull,
     #[error("the journal's disk is full; retry when there is space again")]

@@ -279,11 +279,15 @@ impl Engine {
         self.inner.issue_token(admin, user_id).await
     }
 
-    /// Trades a refresh token's generation for its successor.
+    /// Trades a refresh token's generation for its successor; durable at the position that comes with it.
     ///
     /// # Errors
     /// Rejections: token expired, token revoked (also when a token comes back after the grace: the family ends).
-    pub async fn refresh(&self, family_id: FamilyId, generation: u32) -> Result<OpenedSession, EngineError> {
+    pub async fn refresh(
+        &self,
+        family_id: FamilyId,
+        generation: u32,
+    ) -> Result<(OpenedSession, Seq), EngineError> {
         self.inner.refresh(family_id, generation).await
     }
 

@@ -1,6 +1,6 @@
 //! Work on a stopped server's directory and store: reading the journal, auditing, adopting a store.
 
-use super::boot::{check_continuity, open_store};
+use super::boot::{STORE_FILE, check_continuity, open_store};
 use super::data_dir::DataDir;
 use super::options::{EngineOptions, StoreChoice};
 use super::start_error::StartError;
@@ -19,6 +19,10 @@ use uuid::Uuid;
 pub enum OfflineError {
     #[error("there is no data directory {0}; name the server's by --data-dir")]
     Missing(PathBuf),
+    #[error(
+        "there is no store in {0}; name the server's directory by --data-dir, or its database by --database-url"
+    )]
+    NoStore(PathBuf),
     #[error(transparent)]
     Start(StartError),
 }
@@ -63,8 +67,18 @@ pub fn read_journal(
 /// be empty. Answers the record that it continues after.
 ///
 /// # Errors
-/// When this journal has records of its own, or the store cannot be reached.
-pub fn adopt(options: &EngineOptions) -> Result<Seq, StartError> {
+/// When there is no such directory, this journal has records of its own, or the store cannot be reached.
+pub fn adopt(options: &EngineOptions) -> Result<Seq, OfflineError> {
+    // A database of its own may be adopted into a new, empty directory, an embedded one lies in its own.
+    match &options.store {
+        StoreChoice::Embedded if !options.data_dir.join(STORE_FILE).is_file() => {
+            return Err(OfflineError::NoStore(options.data_dir.clone()));
+        }
+        StoreChoice::Postgres { .. } if !options.data_dir.is_dir() => {
+            return Err(OfflineError::Missing(options.data_dir.clone()));
+        }
+        _ => {}
+    }
     let directory = DataDir::open(&options.data_dir)?;
     let disk = directory.journal()?;
     let survey = reader::survey(disk.as_ref())?;
@@ -77,7 +91,8 @@ pub fn adopt(options: &EngineOptions) -> Result<Seq, StartError> {
     }
     // This makes the new journal's identity durable before the store is told of it.
     let size = options.journal.segment_bytes;
-    let recovered = recover(disk.as_ref(), survey, Uuid::now_v7(), size)?;
+    let recovered =
+        recover(disk.as_ref(), survey, Uuid::now_v7(), size).map_err(|error| directory.unprepared(error))?;
     let claim = Claim {
         journal_id: recovered.journal_id,
         holder: format!("adopted into {}", options.data_dir.display()),

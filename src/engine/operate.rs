@@ -5,7 +5,7 @@ use super::{Busy, Call, Durability, EngineError, Reply};
 use crate::domain::entity::Entity;
 use crate::domain::outcome::Outcome;
 use crate::domain::rejection::Missing;
-use crate::domain::{Operation, Record, Rejection, Seq, UserId};
+use crate::domain::{Operation, Record, Rejection, Seq, Timestamp, UserId};
 use crate::journal::{HaltReason, Reservation};
 use crate::owners::admission::{Admission, NoPermit, Permit};
 use crate::owners::messages::{
@@ -85,7 +85,7 @@ impl Inner {
                             return engine.replay(caller, key, seq, record, call.durability).await;
                         }
                         KeyAnswer::Reused => return Err(engine.edge_rejection(Rejection::KeyReused)),
-                        KeyAnswer::TooMany => return Err(Busy::Overloaded.into()),
+                        KeyAnswer::TooMany { oldest } => return Err(engine.out_of_keys(oldest).into()),
                     }
                 }
                 _ => None,
@@ -160,6 +160,14 @@ impl Inner {
         let (reply, answer) = oneshot::channel();
         pin.send(AskKey { pin: pin.clone(), fingerprint, request, reply });
         answer.await.map_err(|_| EngineError::Unknown)
+    }
+
+    /// Until the oldest key expires; one that runs still ends in a moment.
+    fn out_of_keys(&self, oldest: Option<Timestamp>) -> Busy {
+        let retention = self.options.key_retention_seconds;
+        let now = self.ground.clock.now().seconds();
+        let left = oldest.map_or(1, |oldest| oldest.plus_seconds(retention).seconds() - now);
+        Busy::OutOfKeys { most: self.options.keys_per_caller_max, seconds: left.max(1).unsigned_abs() }
     }
 
     async fn replay(

@@ -12,7 +12,7 @@ use crate::domain::rejection::Missing;
 use crate::domain::{Money, OrderId, ProductId, Rejection, ReturnId, Seq, UserId};
 use crate::owners::messages::{Committed, Glimpse};
 use crate::owners::{Party, Pin, PinError};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -188,18 +188,22 @@ impl Inner {
     }
 }
 
-/// Pins every product of an order; an unknown one refuses the whole.
+/// Pins every product of an order; unknown ones refuse the whole, all of them named.
 async fn pin_products(engine: &Inner, ids: impl Iterator<Item = ProductId>) -> Result<Products, Stop> {
-    let pin = |id: ProductId| async move {
-        match engine.products.pin(id).await {
-            Ok(pin) => Ok((id, pin)),
-            Err(PinError::NotFound) => {
-                Err(engine.edge_rejection(Rejection::UnknownProduct { product_id: id }))
-            }
-            Err(other) => Err(engine.not_pinned(other, Missing::Item)),
+    let mut products = Products::new();
+    let mut unknown = Vec::new();
+    for (id, pinned) in join_all(ids.map(|id| async move { (id, engine.products.pin(id).await) })).await {
+        match pinned {
+            Ok(pin) => drop(products.insert(id, pin)),
+            Err(PinError::NotFound) => unknown.push(id),
+            Err(other) => return Err(engine.not_pinned(other, Missing::Item).into()),
         }
-    };
-    Ok(try_join_all(ids.map(pin)).await?.into_iter().collect())
+    }
+    if unknown.is_empty() {
+        return Ok(products);
+    }
+    let product_id = unknown.remove(0);
+    Err(engine.edge_rejection(Rejection::UnknownProduct { product_id, further: unknown }).into())
 }
 
 /// Room at each product for units that come back, in ascending order.

@@ -17,6 +17,9 @@ use crate::store::{ItemFilter, OrderFilter, Page, Row};
 use std::collections::btree_map::{self, BTreeMap};
 use std::sync::Arc;
 
+/// Lines of the orders on one page; it ends early rather than to have more.
+const LINES_PER_PAGE: usize = 5_000;
+
 type Page2<T> = Result<Read<Listed<T>>, EngineError>;
 
 impl Inner {
@@ -163,7 +166,8 @@ impl Inner {
         let Some(user_id) = own else {
             self.caught_up(fresh).await?;
             let snapshot = self.ground.store.read(|store| store.orders(filter, one_more(page))).await?;
-            return Ok(Read { value: cut(snapshot.value, page), as_of: snapshot.watermark });
+            let rows = snapshot.value.into_iter().map(|row| (row.cursor, row.value)).collect();
+            return Ok(Read { value: newest_orders(rows, page), as_of: snapshot.watermark });
         };
         let (records, as_of) = self.unstored_of(user_id, fresh).await?;
         let changed = self.changed_orders(&records).await?;
@@ -181,7 +185,7 @@ impl Inner {
             }
         }
         // The store may know more, but of the orders laid over its rows only this is sure.
-        Ok(Read { value: newest(rows, page), as_of })
+        Ok(Read { value: newest_orders(rows, page), as_of })
     }
 
     /// The records of a user that the store may not have, durable, and the position that they are complete for.
@@ -249,6 +253,19 @@ const fn one_more(page: Page) -> Page {
 
 fn cut<T>(rows: Vec<Row<T>>, page: Page) -> Listed<T> {
     newest(rows.into_iter().map(|row| (row.cursor, row.value)).collect(), page)
+}
+
+/// As [`newest`], with a bound on the lines: a hundred orders may have a hundred thousand.
+fn newest_orders(rows: BTreeMap<u64, Order>, page: Page) -> Listed<Order> {
+    let mut lines = 0;
+    let fits = |order: &&Order| {
+        lines += order.lines.len();
+        lines <= LINES_PER_PAGE
+    };
+    // An order has fewer lines, so a page has at least one.
+    let fitting = rows.values().rev().take_while(fits).count();
+    let limit = page.limit.min(u32::try_from(fitting).unwrap_or(u32::MAX)).max(1);
+    newest(rows, Page { limit, ..page })
 }
 
 /// The newest rows of a page, and where the next one begins.

@@ -30,6 +30,13 @@ pub enum StartError {
          together. The store was taken last by {holder}; point the server at the right data directory and database"
     )]
     Gap { first: Seq, last: Seq, watermark: Seq, holder: String },
+    #[error(
+        "the journal in {path} needs a segment of {needed} bytes, and {free} bytes are free there; make room, or set \
+         journal.segment_bytes lower before the first start"
+    )]
+    NoRoom { path: PathBuf, needed: u64, free: u64 },
+    #[error("others than its owner may use the secret in {0}; `chmod 600 {0}` mends that")]
+    Exposed(PathBuf),
     #[error("the secret in {0} is shorter than 32 bytes; restore it from a copy")]
     Secret(PathBuf),
 }

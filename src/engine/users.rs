@@ -207,7 +207,7 @@ impl Inner {
         self: &Arc<Self>,
         family_id: FamilyId,
         generation: u32,
-    ) -> Result<OpenedSession, EngineError> {
+    ) -> Result<(OpenedSession, Seq), EngineError> {
         let rotate = move |mut work: Work, (): ()| async move {
             let engine = work.engine.clone();
             let family = pin_family(&engine, family_id).await?;
@@ -225,12 +225,12 @@ impl Inner {
                 _ => Ok(outcome),
             }
         };
-        self.operate(Call::default(), Operation::Refresh, (), rotate).await?;
+        let seq = self.operate(Call::default(), Operation::Refresh, (), rotate).await?.seq;
         let family = pin_family(self, family_id).await?;
         let view = self.view(&family, |glimpse| glimpse.entity.view()).await?;
         let view = view.ok_or_else(|| self.edge_rejection(Rejection::TokenRevoked))?;
         // The successor of what was presented, also when a parallel request has moved on meanwhile.
-        Ok(OpenedSession { family_id, grant: view.grant, generation: generation + 1 })
+        Ok((OpenedSession { family_id, grant: view.grant, generation: generation + 1 }, seq))
     }
 
     pub(super) async fn log_out(self: &Arc<Self>, family_id: FamilyId) -> Result<Seq, EngineError> {

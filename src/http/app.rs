@@ -1,8 +1,10 @@
 //! The application: its routes, and what each worker keeps.
 
 use super::body::Limits;
+use super::connection::Connections;
 use super::drain::Drain;
 use super::observe::{Edge, Observe};
+use super::outgoing::Outgoing;
 use super::problem::Problem;
 use super::routes::Routes;
 use super::throttle::Throttle;
@@ -37,6 +39,8 @@ pub struct Shared {
     pub by_address: Throttle,
     pub routes: Arc<Routes>,
     pub drain: Arc<Drain>,
+    pub connections: Arc<Connections>,
+    pub outgoing: Arc<Outgoing>,
     /// The OpenAPI document, written once.
     pub document: String,
 }
@@ -50,6 +54,8 @@ impl Shared {
             by_address: Throttle::new(options.login_attempts_per_minute_per_address),
             routes: Arc::new(Routes::of(&document)),
             drain: Arc::default(),
+            connections: Arc::default(),
+            outgoing: Outgoing::new(options.replies_bytes_max),
             document: document.to_json().unwrap_or_default(),
             engine,
             options,
@@ -103,9 +109,13 @@ pub struct Web(Rc<Worker>);
 
 impl Web {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let edge =
-            Rc::new(Edge::new(shared.routes.clone(), shared.options.slow_request, shared.drain.clone()));
-        Self(Rc::new(Worker { shared, cache: RefCell::new(TokenCache::new()), edge }))
+        let edge = Edge::new(
+            shared.routes.clone(),
+            shared.options.slow_request,
+            shared.drain.clone(),
+            shared.outgoing.clone(),
+        );
+        Self(Rc::new(Worker { shared, cache: RefCell::new(TokenCache::new()), edge: Rc::new(edge) }))
     }
 
     pub fn of(request: &HttpRequest) -> Result<Self, Problem> {

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::reply::{self, Answer};
 use super::throttle::Who;
 use super::users::UserView;
-use super::validate::{Checks, PASSWORD_BYTES_MAX};
+use super::validate::{Checks, PASSWORD_MAX};
 use crate::domain::text::Email;
 use crate::domain::user::Role;
 use crate::domain::{Rejection, Seq};
@@ -65,8 +65,8 @@ impl Input for LoginDto {
     fn parse(self, checks: &mut Checks) -> Option<Self::Domain> {
         let email = checks.email("email", &self.email);
         // Rules for new passwords do not apply to old ones; only the work is bounded.
-        if self.password.len() > PASSWORD_BYTES_MAX {
-            checks.add("password", format!("must be at most {PASSWORD_BYTES_MAX} bytes"));
+        if self.password.chars().count() > PASSWORD_MAX {
+            checks.add("password", format!("must be at most {PASSWORD_MAX} characters"));
         }
         Some((email?, self.password))
     }
@@ -192,8 +192,8 @@ async fn refresh(web: Web, body: Body<RefreshDto>) -> Answer {
     if let Err(EngineError::Rejected { rejection: Rejection::TokenRevoked, .. }) = &refreshed {
         info!(target: "audit", %family_id, "a refresh token of an ended session was presented");
     }
-    let session = refreshed?;
-    reply::json(StatusCode::OK, &PairView::of(&web, &session)?)
+    let (session, seq) = refreshed?;
+    reply::session(StatusCode::OK, seq, &PairView::of(&web, &session)?)
 }
 
 /// Ends the session.

@@ -2,6 +2,7 @@
 //! domain type or a problem that names the field.
 
 use super::HttpOptions;
+use super::connection::content_length;
 use super::drain::Drain;
 use super::extract::only;
 use super::observe::Edge;
@@ -113,10 +114,6 @@ fn media_type(headers: &HeaderMap) -> Result<Media, Problem> {
     } else {
         Err(Problem::unsupported_media_type("send application/json in UTF-8"))
     }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Reads the body whole, in time and within `limit`.

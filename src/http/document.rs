@@ -160,9 +160,10 @@ fn headers(
     let Some(path) = path.strip_prefix("/api/v1") else { return (vec![&REQUEST_ID], Vec::new()) };
     let (mut asked, mut sent) = (vec![&REQUEST_ID], Vec::new());
     match path {
-        "/auth/register" | "/auth/login" => sent.extend([&SEQ, &REACHED_DURABILITY]),
-        "/auth/logout" | "/users/{id}/token" => sent.push(&SEQ),
-        "/auth/refresh" => {}
+        "/auth/register" | "/auth/login" | "/auth/refresh" | "/users/{id}/token" => {
+            sent.extend([&SEQ, &REACHED_DURABILITY]);
+        }
+        "/auth/logout" => sent.push(&SEQ),
         "/admin/audit" | "/admin/sync-stock" => sent.push(&AS_OF),
         _ if path.starts_with("/admin/") => {}
         _ if is_read || path == "/auth/me" => {

@@ -46,12 +46,15 @@ pub fn parse_lines(checks: &mut Checks, lines: Vec<Object<LineDto>>) -> Option<L
     lines
 }
 
-/// Names the lines whose product is unknown.
+/// Names the lines whose products are unknown.
 pub fn blame_lines(error: EngineError, lines: &[LineRequest]) -> Problem {
-    let EngineError::Rejected { rejection: Rejection::UnknownProduct { product_id }, .. } = &error else {
+    let EngineError::Rejected { rejection: Rejection::UnknownProduct { product_id, further }, .. } = &error
+    else {
         return error.into();
     };
-    let guilty = lines.iter().enumerate().filter(|(_, line)| line.product_id == *product_id);
+    let is_unknown =
+        |line: &LineRequest| line.product_id == *product_id || further.contains(&line.product_id);
+    let guilty = lines.iter().enumerate().filter(|(_, line)| is_unknown(line));
     let message = || vec!["does not exist".to_owned()];
     let errors: FieldErrors =
         guilty.map(|(index, _)| (format!("items.{index}.product_id"), message())).collect();

@@ -39,7 +39,7 @@ fn an_unknown_product_is_blamed_on_its_lines() {
     let mut checks = Checks::default();
     let lines = vec![line(5, 1, 1), line(6, 1, 1), line(5, 2, 1)];
     let lines = parse_lines(&mut checks, lines).expect("sound");
-    let rejection = Rejection::UnknownProduct { product_id: ProductId::new(5) };
+    let rejection = Rejection::UnknownProduct { product_id: ProductId::new(5), further: Vec::new() };
     let problem = blame_lines(EngineError::Rejected { rejection, seq: Seq::ZERO, replayed: false }, &lines);
     assert_eq!(problem.status_code().as_u16(), 422);
     let body: serde_json::Value = serde_json::from_slice(&problem.body("x")).expect("json");

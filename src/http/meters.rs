@@ -99,4 +99,6 @@ const GAUGES: &[(&str, &str)] = &[
     ("purser_permits_used", "Operations in progress"),
     ("purser_permits_max", "Operations that may be in progress; the next one is answered 503 overloaded"),
     ("purser_owners_resident", "Owners in memory, by kind"),
+    ("purser_http_connections", "Connections that are open"),
+    ("purser_http_replies_bytes", "Bytes of large replies that their clients have not taken yet"),
 ];

@@ -20,6 +20,7 @@ mod operation_views;
 mod operations;
 mod order_view;
 mod orders;
+mod outgoing;
 mod problem;
 mod purchases;
 mod query;
@@ -49,6 +50,8 @@ use tokio::task::JoinHandle;
 
 /// How often collected histogram samples are folded, so that they do not pile up between two scrapes.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How long clients with open connections get, once the engine has ended, to ask for something and be told.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Everything that the HTTP edge can be told.
 #[derive(Clone)]
@@ -63,6 +66,10 @@ pub struct HttpOptions {
     pub client_timeout: Duration,
     /// For a request's body to arrive, else 408.
     pub body_timeout: Duration,
+    /// For a client to take nothing of what is sent to it, before its connection is given up.
+    pub write_timeout: Duration,
+    /// Bytes of large replies that wait for their clients, over all connections; what would pass it is answered 503.
+    pub replies_bytes_max: usize,
     /// For a connection to be idle.
     pub keep_alive: Duration,
     /// For connections to finish after [`ServerHandle::stop`].
@@ -94,6 +101,7 @@ pub struct Running {
     /// Ends when the server has stopped.
     pub server: JoinHandle<io::Result<()>>,
     drain: Arc<drain::Drain>,
+    connections: Arc<connection::Connections>,
 }
 
 impl Running {
@@ -102,6 +110,14 @@ impl Running {
     /// has ended and the server can be stopped.
     pub fn drain(&self) {
         self.drain.begin();
+    }
+
+    /// Stops the server once every client was told that it ends. Those that ask for nothing within a second are not.
+    pub async fn stop(&self) {
+        let _ = tokio::time::timeout(FAREWELL, self.connections.all_closed()).await;
+        // First no connections, then no workers: actix-server takes a connection that finds none for an error.
+        self.handle.pause().await;
+        self.handle.stop(true).await;
     }
 }
 
@@ -135,7 +151,11 @@ pub fn serve(
     let workers = options.workers.max(1);
     let upkeep = metrics.clone();
     let shared = Arc::new(app::Shared::new(engine, options.clone(), metrics));
-    let drain = shared.drain.clone();
+    let (drain, connections) = (shared.drain.clone(), shared.connections.clone());
+    let opened = connections.clone();
+    // Accepted connections inherit it. It counts while data is not acknowledged and while the client's window is closed.
+    let write_timeout = u32::try_from(options.write_timeout.as_millis()).unwrap_or(u32::MAX);
+    rustix::net::sockopt::set_tcp_user_timeout(&listener, write_timeout)?;
     let server = HttpServer::new(move || {
         shared.engine.lend_this_arbiter();
         app::build(app::Web::new(shared.clone()))
@@ -148,8 +168,8 @@ pub fn serve(
     .tcp_nodelay(true)
     .shutdown_timeout(options.stop_timeout.as_secs())
     .disable_signals()
-    .on_connect(|_, data| {
-        data.insert(connection::Connection::default());
+    .on_connect(move |_, data| {
+        data.insert(opened.open());
     })
     .listen(listener)?
     .run();
@@ -166,7 +186,7 @@ pub fn serve(
         folding.abort();
         ended
     });
-    Ok(Running { handle, server, drain })
+    Ok(Running { handle, server, drain, connections })
 }
 
 /// The OpenAPI document as JSON.

@@ -6,6 +6,7 @@ use super::drain::Drain;
 use super::head;
 use super::headers::REQUEST_ID;
 use super::meters::Meters;
+use super::outgoing::Outgoing;
 use super::problem::Problem;
 use super::routes::Routes;
 use crate::engine::Busy;
@@ -32,11 +33,22 @@ pub struct Edge {
     /// Requests that take longer are logged at info.
     pub slow_request: Duration,
     pub drain: Arc<Drain>,
+    pub outgoing: Arc<Outgoing>,
 }
 
 impl Edge {
-    pub fn new(routes: Arc<Routes>, slow_request: Duration, drain: Arc<Drain>) -> Self {
-        Self { meters: RefCell::new(Meters::new(routes.clone())), routes, slow_request, drain }
+    pub fn new(
+        routes: Arc<Routes>,
+        slow_request: Duration,
+        drain: Arc<Drain>,
+        outgoing: Arc<Outgoing>,
+    ) -> Self {
+        Self { meters: RefCell::new(Meters::new(routes.clone())), routes, slow_request, drain, outgoing }
+    }
+
+    /// Operators want to see how the end goes.
+    fn is_watching(&self, route: Option<usize>) -> bool {
+        matches!(self.routes.name(route), "/health/live" | "/health/ready" | "/metrics")
     }
 
     /// Why a request must not reach its handler.
@@ -45,9 +57,7 @@ impl Edge {
             let detail = "sent behind a request that closes the connection; send it again on a new one";
             return Some(Problem::bad_request(detail));
         }
-        // Operators want to see how the end goes.
-        let is_watching = || matches!(self.routes.name(route), "/health/live" | "/health/ready" | "/metrics");
-        (self.drain.has_begun() && !is_watching()).then(|| Busy::ShuttingDown.into())
+        (self.drain.has_begun() && !self.is_watching(route)).then(|| Busy::ShuttingDown.into())
     }
 }
 
@@ -92,11 +102,12 @@ where
         let route = edge.routes.find(request.match_info().as_str());
         let method = request.method().clone();
         let connection = request.conn_data::<Connection>().cloned().unwrap_or_default();
-        let handled = if let Some(problem) = edge.refuse(&connection, route) {
+        let refused = edge.refuse(&connection, route);
+        connection.take_up(&mut request);
+        let handled = if let Some(problem) = refused {
             connection.close();
             Either::Left(ready(Ok(request.error_response(problem))))
         } else {
-            connection.take_up(&mut request);
             head::as_get(&mut request);
             Either::Right(self.inner.call(request))
         };
@@ -109,8 +120,15 @@ where
             } else {
                 handled.await
             };
+            connection.settle().await;
+            if edge.drain.has_begun() && !edge.is_watching(route) {
+                // Whoever is told now need not find out by a connection that breaks.
+                connection.close();
+            }
             let answered = match handled {
                 Ok(Ok(response)) => {
+                    let is_owed = !method.is_safe() || edge.is_watching(route);
+                    let response = edge.outgoing.count(response, is_owed);
                     let response = complete(response, &request_id, &connection);
                     Ok(if method == Method::HEAD { head::without_body(response) } else { response })
                 }

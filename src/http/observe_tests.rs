@@ -35,7 +35,12 @@ async fn panics() -> HttpResponse {
 
 /// Sends a request to an application with the real outer layers; its status, problem and headers.
 async fn send(request: test::TestRequest) -> (u16, Value, HeaderMap) {
-    let edge = Rc::new(Edge::new(Arc::new(Routes::of(&document())), Duration::from_secs(1), Arc::default()));
+    let edge = Rc::new(Edge::new(
+        Arc::new(Routes::of(&document())),
+        Duration::from_secs(1),
+        Arc::default(),
+        Outgoing::new(0),
+    ));
     let app = App::new()
         .app_data(Limits { small: 64, large: 128, deadline: Duration::from_millis(50) })
         .app_data(edge.clone())

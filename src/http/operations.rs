@@ -9,6 +9,7 @@ use super::query::Query;
 use super::reply::{self, Answer};
 use super::validate::Checks;
 use crate::domain::ProductId;
+use ::metrics::gauge;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::Deserialize;
@@ -63,9 +64,10 @@ async fn ready(web: Web) -> Answer {
 #[get("/metrics")]
 async fn metrics(web: Web) -> HttpResponse {
     web.engine().refresh_metrics();
-    HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(web.shared().metrics.render())
+    let shared = web.shared();
+    gauge!("purser_http_connections").set(shared.connections.count() as f64);
+    gauge!("purser_http_replies_bytes").set(shared.outgoing.bytes() as f64);
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(shared.metrics.render())
 }
 
 /// This API as OpenAPI.

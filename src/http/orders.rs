@@ -130,6 +130,8 @@ async fn place(web: Web, caller: Caller, terms: Terms, body: Body<OrderDto>) -> 
 }
 
 /// Lists orders, newest first: one's own, or everybody's for an admin.
+///
+/// A page ends early, with a `next_cursor`, rather than to have more than 5,000 lines.
 #[utoipa::path(tag = "orders", responses((status = 200, body = Rows<OrderView>)), security(("bearer" = [])),
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query),
         ("status" = Option<String>, Query), ("user_id" = Option<u64>, Query)))]

@@ -32,6 +32,7 @@ impl From<Busy> for Problem {
     fn from(busy: Busy) -> Self {
         let (code, seconds) = match busy {
             Busy::Overloaded => ("overloaded", 1),
+            Busy::OutOfKeys { seconds, .. } => ("overloaded", seconds),
             Busy::BacklogFull => ("backlog_full", 5),
             Busy::StorageFull => ("storage_full", 10),
             Busy::StoreUnavailable => ("store_unavailable", 2),

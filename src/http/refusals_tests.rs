@@ -29,7 +29,7 @@ fn every_rejection_has_its_documented_status_and_code() {
     let state = Rejection::InvalidState { status: OrderStatus::Shipped, reason: StateReason::NotCancellable };
     let cases = [
         (Rejection::NotFound(Missing::Order), 404, "not_found", json!({})),
-        (Rejection::UnknownProduct { product_id }, 422, "validation_failed", json!({})),
+        (Rejection::UnknownProduct { product_id, further: Vec::new() }, 422, "validation_failed", json!({})),
         (Rejection::SelfTransfer, 422, "validation_failed", json!({})),
         (Rejection::ItemDeleted { product_id }, 410, "item_deleted", json!({"product_id": 7})),
         (stock, 409, "insufficient_stock", json!({"product_id": 7, "available": 1})),
@@ -76,6 +76,7 @@ fn a_refusal_says_where_it_stands_in_the_journal() {
 fn what_may_pass_by_itself_says_when_to_retry() {
     let cases = [
         (Busy::Overloaded, "overloaded"),
+        (Busy::OutOfKeys { most: 1, seconds: 1 }, "overloaded"),
         (Busy::BacklogFull, "backlog_full"),
         (Busy::StorageFull, "storage_full"),
         (Busy::StoreUnavailable, "store_unavailable"),

@@ -13,7 +13,6 @@ use crate::domain::user::Role;
 use crate::domain::{Outcome, Timestamp, UserId};
 use crate::engine::NewUserRequest;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderValue;
 use actix_web::{get, post};
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -118,8 +117,7 @@ async fn token(web: Web, admin: Admin, id: PathId<UserId>) -> Answer {
     let access_token = tokens.access(session.family_id, &session.grant, web.now())?;
     info!(target: "audit", admin = %admin.0.user_id, user = %id.0, "an access token was issued for a user");
     let view = TokenView { access_token, token_type: "Bearer", expires_in: tokens.access_seconds() };
-    let response = reply::json(StatusCode::CREATED, &view);
-    reply::with(response, super::headers::SEQ, HeaderValue::from(issued.seq.get()))
+    reply::session(StatusCode::CREATED, issued.seq, &view)
 }
 
 /// Lists users, newest first.

@@ -7,9 +7,9 @@ use crate::domain::user::Role;
 use crate::domain::{LIMIT, Money, ProductId, Quantity, Stock, StockChange, UserId};
 use std::fmt::Display;
 
-/// Characters of the shortest and bytes of the longest password.
-const PASSWORD_CHARACTERS_MIN: usize = 8;
-pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// Characters of the shortest and of the longest password.
+const PASSWORD_MIN: usize = 8;
+pub const PASSWORD_MAX: usize = 1_024;
 
 /// What is wrong with a request so far. Paths are only written out when something is wrong.
 #[derive(Debug, Default)]
@@ -107,12 +107,13 @@ impl Checks {
 
     /// A password to be set.
     pub fn password(&mut self, path: impl Display, text: String) -> Option<String> {
+        let length = text.chars().count();
         if text.contains('\0') {
             self.add(path, "must not contain U+0000");
-        } else if text.chars().count() < PASSWORD_CHARACTERS_MIN {
-            self.add(path, format!("must be at least {PASSWORD_CHARACTERS_MIN} characters"));
-        } else if text.len() > PASSWORD_BYTES_MAX {
-            self.add(path, format!("must be at most {PASSWORD_BYTES_MAX} bytes"));
+        } else if length < PASSWORD_MIN {
+            self.add(path, format!("must be at least {PASSWORD_MIN} characters"));
+        } else if length > PASSWORD_MAX {
+            self.add(path, format!("must be at most {PASSWORD_MAX} characters"));
         } else {
             return Some(text);
         }

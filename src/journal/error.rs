@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub enum ReadError {
     #[error("reading the journal failed: {0}")]
     Io(#[from] io::Error),
+    #[error("a segment of {needed} bytes cannot be prepared: {error}")]
+    Unprepared { needed: u64, error: io::Error },
     #[error(
         "the journal is damaged in segment {} at offset {offset}: {what}. Restore the data directory from a \
          copy, or look closer with `purser journal verify`",

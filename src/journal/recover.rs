@@ -50,16 +50,20 @@ pub fn recover(
     for number in survey.empty.iter().rev().filter(|number| current.is_some() || **number != next_segment) {
         disk.remove(&segment::file_name(*number))?;
     }
-    match &current {
+    let header = match &current {
+        Some(current) => Header { segment: current.segment, size: current.size, journal_id },
+        None => Header { segment: next_segment, size: segment_bytes, journal_id },
+    };
+    let frames = match &current {
         Some(current) => {
-            let bytes = disk.read(&segment::file_name(current.segment))?;
-            let header = Header { segment: current.segment, size: current.size, journal_id };
-            segment::create(disk, header, &bytes[segment::HEADER_BYTES..current.end as usize])?;
+            let mut bytes = disk.read(&segment::file_name(current.segment))?;
+            bytes.truncate(current.end as usize);
+            bytes.split_off(segment::HEADER_BYTES)
         }
-        None => {
-            segment::create(disk, Header { segment: next_segment, size: segment_bytes, journal_id }, &[])?;
-        }
-    }
+        None => Vec::new(),
+    };
+    let unprepared = |error| ReadError::Unprepared { needed: header.size, error };
+    segment::create(disk, header, &frames).map_err(unprepared)?;
     disk.sync_directory()?;
     let dropped_torn_frame = survey.torn.is_some();
     Ok(Recovered { journal_id, closed, current, next_segment, last, dropped_torn_frame })

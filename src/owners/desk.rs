@@ -107,7 +107,7 @@ impl BalanceDesk {
         let too_many = keys.states.len() >= most;
         let answer =
             match keys.states.get_mut(&fingerprint) {
-                None if too_many => KeyAnswer::TooMany,
+                None if too_many => KeyAnswer::TooMany { oldest: keys.ages.front().map(|(at, _)| *at) },
                 None => {
                     keys.states.insert(fingerprint, KeyState::Running { request, waiting: Vec::new() });
                     KeyAnswer::New(KeyGuard::new(pin, fingerprint, request))

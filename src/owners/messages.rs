@@ -7,7 +7,7 @@ use super::slot::Pin;
 use crate::domain::balance::Balance;
 use crate::domain::entity::Entity;
 use crate::domain::record::Snapshot;
-use crate::domain::{Operation, Record, Rejection, Seq, UserId};
+use crate::domain::{Operation, Record, Rejection, Seq, Timestamp, UserId};
 use crate::journal::Reservation;
 use actix::Message;
 use std::sync::Arc;
@@ -152,8 +152,8 @@ pub enum KeyAnswer {
     Answered { seq: Seq, record: Option<Arc<Record>> },
     /// It belongs to another request.
     Reused,
-    /// The caller has too many unexpired keys.
-    TooMany,
+    /// The caller has too many unexpired keys; the oldest answered one is of this time.
+    TooMany { oldest: Option<Timestamp> },
 }
 
 /// The key's operation is enqueued.

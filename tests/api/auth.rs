@@ -82,6 +82,12 @@ fn a_password_has_8_to_1024_characters_and_an_address_is_one() {
     server.register("short@example.org", "eight888").expect(201);
     server.register("long@example.org", &"p".repeat(1_024)).expect(201);
     login(&server, "long@example.org", &"p".repeat(1_024)).expect(200);
+    // Characters, not bytes.
+    expect_invalid(&server.register("a@example.org", &"ä".repeat(7)), "password");
+    expect_invalid(&server.register("a@example.org", &"ä".repeat(1_025)), "password");
+    expect_invalid(&login(&server, "wide@example.org", &"ä".repeat(1_025)), "password");
+    server.register("wide@example.org", &"ä".repeat(1_024)).expect(201);
+    login(&server, "wide@example.org", &"ä".repeat(1_024)).expect(200);
 }
 
 #[test]
@@ -136,6 +142,18 @@ fn parallel_refreshes_share_one_successor() {
         server.bearer(access).get("/auth/me").expect(200);
     }
     refresh(&server, &successors[0].1).expect(200);
+}
+
+#[test]
+fn a_refresh_answers_where_it_stands_in_the_journal() {
+    let server = Server::start();
+    let registered = server.register("ann@example.org", PASSWORD);
+    let (_, first) = tokens(&registered.expect(201));
+    let refreshed = refresh(&server, &first);
+    assert!(refreshed.seq() > registered.seq(), "{:?}", refreshed.headers);
+    // The same successor, nothing new.
+    assert_eq!(refresh(&server, &first).seq(), refreshed.seq());
+    assert_eq!(refreshed.header("Purser-Durability"), Some("journal"));
 }
 
 #[test]

@@ -7,20 +7,20 @@ use crate::support::http::{Connection, Reply};
 use crate::support::server::{Server, Setup};
 use serde_json::json;
 
-struct Shop {
-    server: Server,
-    admin: Actor,
-    buyer: User,
-    token: String,
+pub struct Shop {
+    pub server: Server,
+    pub admin: Actor,
+    pub buyer: User,
+    pub token: String,
     item: Item,
 }
 
 impl Shop {
-    fn open() -> Self {
+    pub fn open() -> Self {
         Self::in_a(Setup::new())
     }
 
-    fn in_a(setup: Setup) -> Self {
+    pub fn in_a(setup: Setup) -> Self {
         let server = setup.start();
         let (admin, buyer) = (server.admin(), server.buyer(1_000));
         let item = admin.item("Lamp", 10, 100);
@@ -30,7 +30,7 @@ impl Shop {
     }
 
     /// The head of a purchase whose body is described by `length`.
-    fn head(&self, length: &str) -> String {
+    pub fn head(&self, length: &str) -> String {
         format!(
             "POST /api/v1/items/{}/purchase HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\n{length}\r\n\r\n",
@@ -38,24 +38,24 @@ impl Shop {
         )
     }
 
-    fn purchase(&self) -> String {
+    pub fn purchase(&self) -> String {
         self.head("Content-Length: 14") + r#"{"quantity":1}"#
     }
 
     #[track_caller]
-    fn expect_sold(&self, sold: u64) {
+    pub fn expect_sold(&self, sold: u64) {
         assert_eq!((self.buyer.balance(), self.server.stock(self.item)), (1_000 - 10 * sold, 100 - sold));
         self.server.expect_clean_audit();
     }
 }
 
 #[track_caller]
-fn say(connection: &mut Connection, text: &str) {
+pub fn say(connection: &mut Connection, text: &str) {
     connection.write(text.as_bytes()).expect("the server reads");
 }
 
 /// The request with one more header.
-fn with(header: &str, request: &str) -> String {
+pub fn with(header: &str, request: &str) -> String {
     request.replacen("\r\n", &format!("\r\n{header}\r\n"), 1)
 }
 
@@ -186,11 +186,11 @@ fn what_is_sent_behind_a_closing_request_is_not_executed() {
 #[test]
 fn what_is_sent_behind_a_request_that_is_answered_with_close_is_not_executed() {
     let shop = Shop::open();
-    let body = r#"{"quantity":1}"#;
-    let large = shop.head("Content-Length: 70000") + &" ".repeat(70_000);
-    // These are refused before their bodies are read.
-    let unknown = shop.purchase().replace(&shop.token, "none");
-    let nowhere = format!("POST /nowhere HTTP/1.1\r\nHost: shop\r\nContent-Length: 14\r\n\r\n{body}");
+    let blank = " ".repeat(70_000);
+    let large = shop.head("Content-Length: 70000") + &blank;
+    // Refused before their bodies are read, which are too long to be read for nothing.
+    let unknown = large.replace(&shop.token, "none");
+    let nowhere = format!("POST /nowhere HTTP/1.1\r\nHost: shop\r\nContent-Length: 70000\r\n\r\n{blank}");
     for (first, status, code) in
         [(&large, 413, "payload_too_large"), (&unknown, 401, "unauthenticated"), (&nowhere, 404, "not_found")]
     {

@@ -4,7 +4,7 @@ use crate::support::all_at_once;
 use crate::support::api::{User, order_of};
 use crate::support::expect::{expect_invalid, expect_problem};
 use crate::support::http::Reply;
-use crate::support::server::Server;
+use crate::support::server::{Server, Setup};
 use crate::support::store::on_each_store;
 use serde_json::{Value, json};
 
@@ -219,4 +219,23 @@ fn a_key_is_1_to_255_printable_characters_bare_or_quoted() {
     quoted.expect(201);
     expect_replay(&quoted, &send("8e03978e-40d5-43dd-bc93-6894a57f9324"));
     assert_eq!(buyer.balance(), 980);
+}
+
+#[test]
+fn whoever_has_used_up_all_keys_is_told_how_many_there_are_and_when_one_is_free_again() {
+    let server = Setup::new().env("PURSER__IDEMPOTENCY__KEYS_PER_CALLER_MAX", "2").start();
+    let (item, buyer) = (server.admin().item("Lamp", 1, 10), server.buyer(10));
+    let path = format!("/items/{}/purchase", item.id);
+    let buy = |key: &str| buyer.post_keyed(key, &path, &json!({"quantity": 1}));
+    let first = buy("one");
+    buy("two").expect(201);
+    let refused = buy("three");
+    let problem = expect_problem(&refused, 503, "overloaded");
+    let detail = problem["detail"].as_str().expect("a text");
+    assert!(detail.contains("2 unexpired idempotency keys") && detail.contains(" s"), "{detail}");
+    let seconds: u64 = refused.header("Retry-After").and_then(|value| value.parse().ok()).expect("seconds");
+    assert!((86_000..=86_400).contains(&seconds), "the first key is kept for a day: {seconds}");
+    expect_replay(&first, &buy("one"));
+    buyer.buy(item, 1).expect(201);
+    assert_eq!(server.stock(item), 7);
 }

@@ -1,9 +1,9 @@
 //! Placing orders: whole or not at all, at the owners' prices.
 
-use crate::support::api::{order_id, order_of};
+use crate::support::api::{Item, order_id, order_of};
 use crate::support::expect::{expect_invalid, expect_problem};
 use crate::support::server::Server;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 #[test]
 fn an_order_moves_every_line_and_the_money_at_once() {
@@ -86,6 +86,28 @@ fn a_malformed_order_names_the_field() {
     expect_invalid(&buyer.post("/orders", json!({"items": [], "total_amount": 0})), "items");
     expect_problem(&buyer.post("/orders", json!({"items": {}, "total_amount": 0})), 422, "validation_failed");
     assert_eq!((server.stock(item), buyer.balance()), (5, 1_000));
+}
+
+#[test]
+fn every_line_with_an_unknown_product_is_named() {
+    let server = Server::start();
+    let (admin, buyer) = (server.admin(), server.buyer(1_000));
+    let known = admin.item("Lamp", 30, 5);
+    let unknown = |id| Item { id, price: 1 };
+    let lines = [(unknown(900_001), 1), (known, 1), (unknown(900_002), 1), (unknown(900_001), 2)];
+    let refused = expect_problem(&buyer.order(&lines), 422, "validation_failed");
+    let named: Vec<_> = refused["errors"].as_object().expect("errors").keys().collect();
+    assert_eq!(named, ["items.0.product_id", "items.2.product_id", "items.3.product_id"]);
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(item, quantity)| json!({"product_id": item.id, "quantity": quantity, "unit_price": 1}))
+        .collect();
+    let refused = admin.post("/returns", json!({"user_id": buyer.id, "items": lines}));
+    assert_eq!(
+        expect_problem(&refused, 422, "validation_failed")["errors"].as_object().map(Map::len),
+        Some(3)
+    );
+    assert_eq!((server.stock(known), buyer.balance()), (5, 1_000));
 }
 
 #[test]

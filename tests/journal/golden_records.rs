@@ -255,7 +255,7 @@ fn rejections() -> Vec<Rejection> {
     let mut rejections: Vec<Rejection> =
         [Missing::Item, Missing::Order, Missing::User, Missing::Session].map(Rejection::NotFound).into();
     rejections.extend([
-        Rejection::UnknownProduct { product_id },
+        Rejection::UnknownProduct { product_id, further: Vec::new() },
         Rejection::ItemDeleted { product_id },
         Rejection::InsufficientStock { product_id, requested: 2, available: 1 },
         Rejection::InsufficientBalance { requested: money(2), available: money(1) },

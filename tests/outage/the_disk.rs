@@ -137,6 +137,23 @@ fn names_that_were_wanted_while_the_disk_was_full_can_be_taken_when_it_is_not() 
 }
 
 #[test]
+fn a_start_without_room_for_a_segment_says_how_much_it_needs_and_how_much_there_is() {
+    let disk = SmallDisk::mount(8);
+    let path = disk.path().join("data");
+    let start = || Setup::new().data_dir(&path).env("PURSER__JOURNAL__SEGMENT_BYTES", "33554432").refuses();
+    for _ in 0..2 {
+        let ended = start();
+        ended.expect(3, &["33554432 bytes", "are free", &path.join("journal").to_string_lossy()]);
+    }
+    let free = start()
+        .stderr
+        .split(" are free")
+        .next()
+        .and_then(|text| text.split_whitespace().rev().find_map(|word| word.parse::<u64>().ok()));
+    assert!(free.is_some_and(|free| (1 << 20..8 << 20).contains(&free)), "{free:?}");
+}
+
+#[test]
 fn a_disk_that_fails_to_sync_halts_the_server_without_another_acknowledgement() {
     let version = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
     assert!(

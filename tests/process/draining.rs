@@ -7,6 +7,8 @@ use crate::support::http::{Connection, Reply};
 use crate::support::postgres::PrivatePostgres;
 use crate::support::server::{Server, Setup};
 use crate::support::store::Store;
+use std::sync::Barrier;
+use std::time::Duration;
 
 /// A server that cannot end before its Postgres is there again: there is a sale to be stored.
 fn held_back() -> (Server, PrivatePostgres, Item, User) {
@@ -72,6 +74,48 @@ fn connections_old_and_new_are_turned_away_in_words_until_the_engine_is_down() {
     assert_eq!(server.ends(), Some(0));
     server.restart();
     assert_eq!((buyer.balance(), buyer.list("/orders").len()), (990, 1));
+}
+
+#[test]
+fn a_client_that_closes_when_it_is_told_to_sees_no_connection_break() {
+    const CLIENTS: usize = 24;
+    /// Longer than an idle server takes to end.
+    const THINKING: Duration = Duration::from_millis(200);
+    let mut server = Server::start();
+    let (item, buyer) = (server.admin().item("Lamp", 0, 1_000_000), server.buyer(0));
+    let token = server.admin().post(&format!("/users/{}/token", buyer.id), serde_json::json!({})).expect(201);
+    let token = token["access_token"].as_str().expect("a token");
+    let purchase = format!(
+        "POST /api/v1/items/{}/purchase HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{{\"quantity\":1}}",
+        item.id
+    );
+    let everybody_buys = Barrier::new(CLIENTS + 1);
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let mut connection = server.connect();
+                for bought in 1.. {
+                    connection.write(purchase.as_bytes()).expect("the server reads");
+                    let reply = connection.read_reply(false).expect("an answer to every request");
+                    if reply.status == 503 {
+                        return expect_turned_away(&reply);
+                    }
+                    reply.expect(201);
+                    if reply.header("Connection") == Some("close") {
+                        return;
+                    }
+                    if bought == 2 {
+                        everybody_buys.wait();
+                    }
+                    std::thread::sleep(THINKING);
+                }
+            });
+        }
+        everybody_buys.wait();
+        server.signal("TERM");
+    });
+    assert_eq!(server.ends(), Some(0));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::support::server::{Server, Setup, purser, run};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn an_unknown_flag_exits_2_and_names_it() {
@@ -112,6 +113,52 @@ fn a_directory_that_does_not_exist_is_not_found_clean_and_not_made() {
             assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0, "{arguments:?}");
         }
     }
+}
+
+#[test]
+fn a_store_is_not_adopted_into_a_directory_that_does_not_exist() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let missing = dir.path().join("dtaa");
+    // The embedded store lies in the directory, so one without it has none to adopt.
+    for path in [missing.as_path(), dir.path()] {
+        let mut command = purser();
+        command.args(["journal", "adopt", "--accept-loss", "--data-dir"]).arg(path);
+        run(command).expect(2, &[&path.to_string_lossy()]);
+        assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0);
+    }
+    let mut command = purser();
+    let database = ["--database-url", "postgres://nobody@127.0.0.1:1/none"];
+    command.args(["journal", "adopt", "--accept-loss", "--data-dir"]).arg(&missing).args(database);
+    run(command).expect(2, &["there is no data directory", "dtaa"]);
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_secret_that_others_may_read_exits_3_and_says_how_to_mend_it() {
+    let mut server = Server::start();
+    let secret = server.data_dir().join("secret");
+    assert_eq!(server.sigterm(), Some(0));
+    for mode in [0o644, 0o640, 0o620] {
+        fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).expect("our file");
+        server.restart_refused().expect(3, &["chmod 600", &secret.to_string_lossy()]);
+    }
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("our file");
+    server.restart();
+    server.expect_clean_audit();
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_exits_2_and_names_its_variable() {
+    Setup::new().env("RUST_LOG", "purser=loud").refuses().expect(2, &["RUST_LOG", "purser=loud"]);
+}
+
+#[test]
+fn a_variable_that_means_nothing_is_named_with_those_that_do() {
+    let mut server = Setup::new().env("PURSER_NOPE", "1").env("PURSER_SERVICE_HOST", "10.0.0.1").start();
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.expect_line(&["PURSER_NOPE", "PURSER_LISTEN", "PURSER_DATA_DIR", "PURSER__SECTION__KEY"]);
+    assert!(!ended.stderr.contains("PURSER_SERVICE_HOST"), "orchestrators set these: {ended:?}");
 }
 
 #[test]
