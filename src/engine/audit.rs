@@ -40,11 +40,14 @@ pub struct DriftReport {
 
 impl Inner {
     pub(super) async fn audit(self: &Arc<Self>) -> Result<Read<Vec<Check>>, EngineError> {
-        self.expect_store()?;
         let durable = self.ground.durable.get();
-        let caught_up =
-            tokio::time::timeout(self.options.read_timeout * 6, self.ground.stored.wait(durable)).await;
-        self.expect_store()?;
+        // A store that lags is waited for, one that is away as long as a read would.
+        let patience = if self.store_status.is_reachable() { 6 } else { 1 };
+        let caught_up = self.ground.stored.wait(durable);
+        let caught_up = tokio::time::timeout(self.options.read_timeout * patience, caught_up).await;
+        if !self.store_status.is_reachable() {
+            return Err(Busy::StoreUnavailable.into());
+        }
         let snapshot = self.store.audit().await?;
         let mut checks = vec![Check {
             name: "store has caught up".into(),
@@ -55,11 +58,6 @@ impl Inner {
         checks.push(self.check_journal(durable).await);
         checks.push(self.check_holds().await);
         Ok(Read { value: checks, as_of: snapshot.watermark })
-    }
-
-    /// An audit waits long for a store that lags, and not for one that is away.
-    fn expect_store(&self) -> Result<(), EngineError> {
-        if self.store_status.is_reachable() { Ok(()) } else { Err(Busy::StoreUnavailable.into()) }
     }
 
     async fn check_journal(&self, durable: Seq) -> Check {

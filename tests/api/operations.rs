@@ -261,7 +261,7 @@ fn an_administrator_sees_the_owners() {
         owners.map(|owner| owner["kind"].as_str().expect("a kind").to_owned()).collect()
     };
     let every = listed("?limit=100");
-    assert_eq!(kinds(&every), ["balance", "directory", "product"].map(String::from).into());
+    assert_eq!(kinds(&every), ["balance", "directory", "product", "session"].map(String::from).into());
     assert!(every.as_array().expect("a list").contains(&owner("balance", buyer.id)), "{every:#}");
     assert_eq!(listed("?limit=1").as_array().map(Vec::len), Some(1));
     expect_problem(&admin.get("/admin/owners?kind=cart"), 400, "bad_request");
