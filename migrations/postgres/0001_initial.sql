@@ -6,7 +6,7 @@
 -- bytes (COLLATE "C"), as the engine does.
 
 -- Who writes, and how far: the compare-and-set of every batch. Always one page, updated in place (HOT).
--- fingerprint_key hashes the idempotency keys below; it is made with the row and stays, whatever journal writes.
+-- fingerprint_key hashes the idempotency keys below: the id of the first journal, whichever writes now.
 CREATE TABLE engine (
     id          integer PRIMARY KEY CHECK (id = 1),
     journal_id  uuid    NOT NULL,

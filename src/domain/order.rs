@@ -131,6 +131,7 @@ impl Order {
         match self.status {
             OrderStatus::Shipped => Ok(Step::Done),
             OrderStatus::Processed if self.has_goods_left() => Ok(Step::Take),
+            OrderStatus::Processed => Err(self.refuse(StateReason::NothingLeftToShip)),
             _ => Err(self.refuse(StateReason::NotShippable)),
         }
     }

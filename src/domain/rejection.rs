@@ -82,6 +82,8 @@ pub enum StateReason {
     NotDeliverable,
     #[error("more than the order has left to return")]
     NothingLeftToReturn,
+    #[error("all of it was returned")]
+    NothingLeftToShip,
 }
 
 impl Rejection {

@@ -36,9 +36,10 @@ pub struct SessionView {
 #[derive(Clone, Debug)]
 pub struct Session {
     view: Option<SessionView>,
-    /// Generations before the last but one that were traded in within the grace, and when. Not stored: after a restart only
-    /// the last rotation has its grace.
+    /// Generations before the last but one that were traded in within the grace, and when.
     lately: Vec<(u32, Timestamp)>,
+    /// `lately` is not stored: when those below this generation were traded in is not known, only that it was before then.
+    forgotten: (u32, Timestamp),
 }
 
 /// What a session's owner commits.
@@ -58,7 +59,7 @@ pub enum SessionCommand {
 
 impl Session {
     pub const fn stored(view: SessionView) -> Self {
-        Self { view: Some(view), lately: Vec::new() }
+        Self { view: Some(view), lately: Vec::new(), forgotten: (view.generation, view.rotated_at) }
     }
 
     /// `None` before the opened event.
@@ -94,6 +95,11 @@ impl Session {
         if traded_in.is_some_and(|traded_in| at < traded_in.plus_seconds(REUSE_GRACE_SECONDS)) {
             return Verdict::Granted(Decision::default());
         }
+        let (below, before) = self.forgotten;
+        if presented < below && at < before.plus_seconds(REUSE_GRACE_SECONDS) {
+            // Within its grace or not: it cannot be told any more, so nobody is taken for a thief.
+            return Verdict::Refused(Rejection::TokenRevoked);
+        }
         // A token that was already traded in came back: somebody else may hold its successor.
         Verdict::Granted(Decision::one(Event::SessionRevoked { family_id, revoked_at: at }))
     }
@@ -105,7 +111,7 @@ impl Entity for Session {
     type Command = SessionCommand;
 
     fn unborn() -> Self {
-        Self { view: None, lately: Vec::new() }
+        Self { view: None, lately: Vec::new(), forgotten: (0, Timestamp::from_micros(0)) }
     }
 
     fn claim(&mut self, claim: &Self::Claim, _contended: bool) -> Verdict<()> {
@@ -224,6 +230,19 @@ mod tests {
         rotate(&mut session, 0, 30);
         assert!(session.view().is_some_and(|view| view.revoked_at.is_some()));
         assert_eq!(rotate(&mut session, 1, 31), Verdict::Refused(Rejection::TokenRevoked));
+    }
+
+    #[test]
+    fn a_session_that_was_just_loaded_takes_nobody_for_a_thief_whose_grace_it_forgot() {
+        let mut resident = opened();
+        rotate(&mut resident, 0, 10);
+        rotate(&mut resident, 1, 11);
+        let mut loaded = Session::stored(resident.view().expect("opened"));
+        assert_eq!(rotate(&mut loaded, 0, 30), Verdict::Refused(Rejection::TokenRevoked));
+        assert!(matches!(rotate(&mut loaded, 1, 30), Verdict::Granted(decision) if decision.is_void()));
+        assert!(loaded.view().is_some_and(|view| view.revoked_at.is_none()), "the family lives");
+        rotate(&mut loaded, 0, 31);
+        assert!(loaded.view().is_some_and(|view| view.revoked_at.is_some()), "no grace reaches so far");
     }
 
     #[test]

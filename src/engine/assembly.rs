@@ -22,6 +22,11 @@ use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
+/// The longest life of an access token that the configuration allows.
+const ACCESS_TOKEN_SECONDS_MAX: i64 = 24 * 3_600;
+/// For clocks that differ: tokens are taken a little longer than they live.
+const REVOCATION_MARGIN_SECONDS: i64 = 60;
+
 /// What a start has made ready.
 pub(super) struct Parts {
     pub options: EngineOptions,
@@ -48,8 +53,10 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
             .map_err(failed)?;
     let stored = Arc::new(Position::new(lease.watermark, halt.clone()));
     let durable = journal.durable().clone();
-    let revocations = Revocations::new(options.access_token_seconds);
-    let since = clock.now().plus_seconds(-options.access_token_seconds);
+    // Tokens may have been made under a longer life than today's.
+    let kept = options.access_token_seconds.max(ACCESS_TOKEN_SECONDS_MAX) + REVOCATION_MARGIN_SECONDS;
+    let revocations = Revocations::new(kept);
+    let since = clock.now().plus_seconds(-kept);
     let revoked = {
         let store = store.clone();
         run(&runtime, async move { store.revoked_since(since).await }).await??

@@ -165,7 +165,8 @@ impl Inner {
         let own = filter.user_id.filter(|user| fresh.caller == Some(*user));
         let Some(user_id) = own else {
             self.caught_up(fresh).await?;
-            let snapshot = self.ground.store.read(|store| store.orders(filter, one_more(page))).await?;
+            let snapshot =
+                self.ground.store.read(|store| store.orders(filter, one_more(page), LINES_PER_PAGE)).await?;
             let rows = snapshot.value.into_iter().map(|row| (row.cursor, row.value)).collect();
             return Ok(Read { value: newest_orders(rows, page), as_of: snapshot.watermark });
         };
@@ -174,7 +175,8 @@ impl Inner {
         // Rows that have changed since may fall out of the page, so that many more are asked for.
         let more = page.limit.saturating_add(u32::try_from(changed.len()).unwrap_or(u32::MAX));
         let wider = Page { limit: more, before: page.before };
-        let snapshot = self.ground.store.read(|store| store.orders(filter, one_more(wider))).await?;
+        let lines = LINES_PER_PAGE + changed.values().map(|(_, order)| order.lines.len()).sum::<usize>();
+        let snapshot = self.ground.store.read(|store| store.orders(filter, one_more(wider), lines)).await?;
         let stored = snapshot.value.into_iter().filter(|row| !changed.contains_key(&row.value.id));
         let mut rows: BTreeMap<u64, Order> = stored.map(|row| (row.cursor, row.value)).collect();
         for (cursor, order) in changed.into_values() {

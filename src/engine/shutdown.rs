@@ -2,6 +2,10 @@
 
 use super::Inner;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a store that has everything is waited for.
+const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// How a shutdown ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,16 +24,19 @@ impl Inner {
         let _ = self.runtime.spawn_blocking(move || closing.ground.journal.close()).await;
         let flushing = self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(flushing) = flushing {
+            let nothing_left = self.ground.stored.get() == self.ground.journal.appended();
+            let patience = if nothing_left { LAST_WORD } else { self.options.shutdown_flush };
             // Past the deadline the flush goes on until the process ends; it is never cancelled.
-            let _ = tokio::time::timeout(self.options.shutdown_flush, flushing).await;
+            let _ = tokio::time::timeout(patience.min(self.options.shutdown_flush), flushing).await;
         }
         let appended = self.ground.journal.appended();
         let backlog_records = appended.get() - self.ground.stored.get().get();
         let mut released = false;
         if backlog_records == 0 && !self.ground.halt.is_halted() {
-            match self.store.release(self.epoch).await {
-                Ok(()) => released = true,
-                Err(error) => tracing::warn!(%error, "the store's lease stays until the next start"),
+            match tokio::time::timeout(LAST_WORD, self.store.release(self.epoch)).await {
+                Ok(Ok(())) => released = true,
+                Ok(Err(error)) => tracing::warn!(%error, "the store's lease stays until the next start"),
+                Err(_) => tracing::warn!("no answer from the store: its lease stays until the next start"),
             }
         }
         Shutdown { backlog_records, released }

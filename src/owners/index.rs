@@ -63,7 +63,7 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// `keep_seconds`: how long an access token lives at most.
+    /// `keep_seconds`: how long an access token is taken at most, whenever it was made.
     pub fn new(keep_seconds: i64) -> Self {
         Self { families: DashMap::default(), keep_seconds, pruned_at: AtomicI64::new(0) }
     }

@@ -165,8 +165,8 @@ pub trait Store: Send + Sync + 'static {
     /// Who took the store last, for messages.
     async fn holder(&self) -> Result<String, StoreError>;
 
-    /// What idempotency keys are hashed with. It lives and dies with the stored keys: made with the first
-    /// [`Store::acquire`], random, never changed.
+    /// What idempotency keys are hashed with: the id of the first journal that took the store. A later journal goes on with
+    /// it, and a store that is made anew from its journal comes to the same.
     async fn fingerprint_key(&self) -> Result<Uuid, StoreError>;
 
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError>;
@@ -203,7 +203,13 @@ pub trait Store: Send + Sync + 'static {
         page: Page,
     ) -> Result<Snapshot<Vec<Row<BalanceView>>>, StoreError>;
     async fn entries(&self, id: UserId, page: Page) -> Result<Snapshot<Vec<Row<PostedEntry>>>, StoreError>;
-    async fn orders(&self, filter: OrderFilter, page: Page) -> Result<Snapshot<Vec<Row<Order>>>, StoreError>;
+    /// Ends early, behind the order with which there are more than `lines` lines.
+    async fn orders(
+        &self,
+        filter: OrderFilter,
+        page: Page,
+        lines: usize,
+    ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError>;
 
     /// Recomputes stock, money and orders from the stored history and compares them with the stored state.
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError>;

@@ -1,7 +1,6 @@
-//! Numbers that only count up, as both databases hold them: signed, as SQL has no others; and a random key.
+//! Numbers that only count up, as both databases hold them: signed, as SQL has no others.
 
 use crate::domain::Seq;
-use uuid::Uuid;
 
 /// A position, version or id as both databases hold it. They are counted up one by one from 1, so only a
 /// made-up cursor can lie beyond.
@@ -12,10 +11,4 @@ pub fn int(count: u64) -> i64 {
 /// A stored position; the column's check keeps it from being negative.
 pub const fn seq(position: i64) -> Seq {
     Seq::new(position.unsigned_abs())
-}
-
-/// A key of which all is random, unlike an id.
-#[expect(clippy::disallowed_methods, reason = "a key, not an id: its order means nothing")]
-pub fn random_key() -> Uuid {
-    Uuid::new_v4()
 }

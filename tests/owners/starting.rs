@@ -1,9 +1,14 @@
 //! Starts behind a journal that the store lags behind, and what is loaded after them.
 
 use crate::house::{House, adjustment, in_time};
-use purser::clock::SystemClock;
+use purser::clock::{ManualClock, SystemClock};
+use purser::domain::Timestamp;
+use purser::domain::text::{Email, Name};
+use purser::domain::user::Role;
 use purser::engine::boot::Progress;
-use purser::engine::{Busy, Call, Durability, Engine, EngineError, EngineOptions, Freshness, StartError};
+use purser::engine::{
+    Busy, Call, Durability, Engine, EngineError, EngineOptions, Freshness, NewUserRequest, StartError,
+};
 use purser::journal::disk::Directory;
 use purser::journal::{HaltReason, ReadError, reader, segment};
 use sqlx::Connection;
@@ -158,4 +163,31 @@ async fn a_panic_while_owners_are_loaded_halts_the_engine_and_is_its_reason() {
     let late = in_time("an answer", house.credit(ann, 1, Call::default())).await;
     assert_eq!(late, Err(EngineError::NotExecuted(Busy::ShuttingDown)));
     reading.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_is_remembered_as_long_as_any_token_may_live_whatever_they_live_today() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_700_000_000_000_000)));
+    let start = |seconds| {
+        let options =
+            EngineOptions { access_token_seconds: seconds, ..EngineOptions::embedded(directory.path()) };
+        Engine::start_with(options, clock.clone(), Arc::new(|_, _| {}))
+    };
+    let engine = start(900).await.expect("started");
+    let request = NewUserRequest {
+        name: Name::parse("Ann").expect("a name"),
+        email: Email::parse("ann@example.org").expect("an email"),
+        password: None,
+        role: Role::User,
+        open_session: true,
+    };
+    let family = engine.register(request).await.expect("registered").session.expect("a session").family_id;
+    engine.log_out(family).await.expect("logged out");
+    clock.advance_seconds(899);
+    engine.shutdown().await;
+    drop(engine);
+    let engine = start(1).await.expect("started again");
+    assert!(engine.revoked_by(family).is_some(), "tokens of this session would be taken again");
+    engine.shutdown().await;
 }

@@ -84,3 +84,23 @@ fn a_key_is_known_again_under_another_token_secret() {
     // What is secret in a request is only comparable under the secret it was hashed with: never executed again.
     expect_problem(&server.admin().post_keyed("user", "/users", &new_user), 422, "idempotency_key_reused");
 }
+
+#[test]
+fn a_key_is_known_again_by_a_store_that_was_made_anew_from_its_journal() {
+    let mut server = Server::start();
+    let buyer = server.buyer(100);
+    let item = server.admin().item("Lamp", 10, 5);
+    let buy = format!("/items/{}/purchase", item.id);
+    let one = serde_json::json!({"quantity": 1});
+    let first = buyer.post_keyed("once", &buy, &one).expect(201);
+    server.kill9();
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(server.data_dir().join(name));
+    }
+    server.restart();
+    let again = buyer.post_keyed("once", &buy, &one);
+    assert_eq!(again.header("Idempotency-Replayed"), Some("true"), "{}", again.text());
+    assert_eq!(again.expect(201), first);
+    assert_eq!((server.stock(item), buyer.balance()), (4, 90));
+    server.expect_clean_audit();
+}

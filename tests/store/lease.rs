@@ -106,7 +106,7 @@ async fn the_key_of_fingerprints_stays_whoever_writes(new: Fixture) {
     assert_eq!(kind(&new.store.fingerprint_key().await), "untaken");
     let lease = new.acquired().await;
     let key = new.store.fingerprint_key().await.expect("a key");
-    assert!(!key.is_nil());
+    assert_eq!(key, claim().journal_id);
     new.store.release(lease.epoch).await.expect("released");
     new.store.acquire(&other()).await.expect("free");
     assert_eq!(new.store.fingerprint_key().await.expect("a key"), key);

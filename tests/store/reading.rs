@@ -91,7 +91,7 @@ async fn a_new_store_answers_empty(store: Fixture) {
     assert_eq!(store.order(OrderId::new(Uuid::nil())).await.expect("none").value, None);
     assert!(store.outcome(UserId::new(1), [0; 16]).await.expect("none").value.is_none());
     assert!(store.items(&ItemFilter::default(), ALL).await.expect("none").value.is_empty());
-    assert!(store.orders(OrderFilter::default(), ALL).await.expect("none").value.is_empty());
+    assert!(store.orders(OrderFilter::default(), ALL, usize::MAX).await.expect("none").value.is_empty());
     assert!(store.users(None, ALL).await.expect("none").value.is_empty());
     assert_eq!(store.last_ids(ShardId::new(0)).await.expect("none").value, LastIds::default());
 }
@@ -160,7 +160,7 @@ async fn lists_are_newest_first_and_page_without_gaps(store: Fixture) {
     let mut seen = Vec::new();
     let mut page = Page { limit: 7, before: None };
     loop {
-        let rows = store.store.orders(OrderFilter::default(), page).await.expect("a page").value;
+        let rows = store.store.orders(OrderFilter::default(), page, usize::MAX).await.expect("a page").value;
         assert!(rows.len() <= 7);
         let Some(last) = rows.last() else { break };
         page.before = Some(last.cursor);
@@ -225,7 +225,12 @@ async fn orders_are_filtered_by_user_and_status(store: Fixture) {
             expected.retain(|order| user_id.is_none_or(|id| order.user_id == id));
             expected.retain(|order| status.is_none_or(|status| order.status == status));
             expected.sort_by_key(|order| std::cmp::Reverse(story.created[&format!("order {}", order.id)]));
-            let found = store.store.orders(OrderFilter { user_id, status }, ALL).await.expect("orders").value;
+            let found = store
+                .store
+                .orders(OrderFilter { user_id, status }, ALL, usize::MAX)
+                .await
+                .expect("orders")
+                .value;
             assert_eq!(found.iter().map(|row| &row.value).collect::<Vec<_>>(), expected);
         }
     }

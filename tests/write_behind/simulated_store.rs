@@ -313,7 +313,12 @@ impl Store for SimulatedStore {
     async fn entries(&self, _: UserId, _: Page) -> Result<Snapshot<Vec<Row<PostedEntry>>>, StoreError> {
         unreachable!("nobody here reads it")
     }
-    async fn orders(&self, _: OrderFilter, _: Page) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
+    async fn orders(
+        &self,
+        _: OrderFilter,
+        _: Page,
+        _: usize,
+    ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
         unreachable!("nobody here reads it")
     }
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::fault;
 use crate::domain::Timestamp;
-use crate::store::numbers::{random_key, seq};
+use crate::store::numbers::seq;
 use crate::store::rows::Columns;
 use crate::store::{Claim, Lease, StoreError};
 use sqlx::Connection;
@@ -16,12 +16,11 @@ pub async fn acquire(conn: &mut PgConnection, claim: Claim) -> Result<Lease, Sto
     // Makes sure that there is a row to lock; two first engines take turns on its key.
     let made = sqlx::query(
         "INSERT INTO engine (id, journal_id, epoch, watermark, holder, released, acquired_at, fingerprint_key)
-         VALUES (1, $1, 1, 0, $2, false, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $3)
+         VALUES (1, $1, 1, 0, $2, false, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $1)
          ON CONFLICT DO NOTHING",
     )
     .bind(claim.journal_id)
     .bind(&claim.holder)
-    .bind(random_key())
     .execute(&mut *conn)
     .await
     .map_err(fault)?;

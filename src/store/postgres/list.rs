@@ -9,9 +9,11 @@ use crate::domain::outcome::{Movement, PostedEntry};
 use crate::domain::product::ProductView;
 use crate::domain::{OrderId, ProductId, UserId};
 use crate::store::numbers::int;
-use crate::store::rows::{self, Orders};
+use crate::store::rows::{self, Columns, Orders};
 use crate::store::{ItemFilter, OrderFilter, Page, Row, StoreError};
 use sqlx::postgres::PgRow;
+use std::collections::HashMap;
+use uuid::Uuid;
 
 fn before(page: Page) -> i64 {
     page.before.map_or(i64::MAX, int)
@@ -84,7 +86,12 @@ pub async fn entries(mut read: Reading, id: UserId, page: Page) -> Found<Vec<Row
     read.end(rows::listed(&found, "version", rows::entry)?).await
 }
 
-pub async fn orders(mut read: Reading, filter: OrderFilter, page: Page) -> Found<Vec<Row<Order>>> {
+pub async fn orders(
+    mut read: Reading,
+    filter: OrderFilter,
+    page: Page,
+    lines: usize,
+) -> Found<Vec<Row<Order>>> {
     let status = filter.status.map(|status| status.word());
     let query = match filter.user_id {
         Some(user_id) => sqlx::query(
@@ -104,7 +111,8 @@ pub async fn orders(mut read: Reading, filter: OrderFilter, page: Page) -> Found
         .bind(i64::from(page.limit)),
     };
     let heads = query.fetch_all(read.conn()).await.map_err(fault)?;
-    let orders = whole(&mut read, &heads).await?;
+    let kept = within(&mut read, &heads, lines).await?;
+    let orders = whole(&mut read, &heads[..kept]).await?;
     read.end(orders).await
 }
 
@@ -116,6 +124,27 @@ pub async fn order(mut read: Reading, id: OrderId) -> Found<Option<Row<Order>>> 
         .map_err(fault)?;
     let order = whole(&mut read, &heads).await?.pop();
     read.end(order).await
+}
+
+/// How many of these orders there are up to the one with which they have more than `lines` lines.
+async fn within(read: &mut Reading, heads: &[PgRow], lines: usize) -> Result<usize, StoreError> {
+    let ids: Vec<_> = heads.iter().map(|head| head.uuid("id")).collect::<Result<_, _>>()?;
+    let counted = sqlx::query(
+        "SELECT order_id, count(*) AS lines FROM order_lines WHERE order_id = ANY($1) GROUP BY order_id",
+    )
+    .bind(&ids)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    let of = |row: &PgRow| Ok((row.uuid("order_id")?, row.count("lines")? as usize));
+    let counts = counted.iter().map(of).collect::<Result<HashMap<_, _>, StoreError>>()?;
+    let mut sum = 0;
+    let fits = |id: &&Uuid| {
+        let fits = sum <= lines;
+        sum += counts.get(*id).copied().unwrap_or(0);
+        fits
+    };
+    Ok(ids.iter().take_while(fits).count())
 }
 
 /// Adds lines and returns to rows of `orders`.

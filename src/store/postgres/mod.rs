@@ -263,8 +263,13 @@ impl Store for PostgresStore {
         self.read(move |read| list::entries(read, id, page)).await
     }
 
-    async fn orders(&self, filter: OrderFilter, page: Page) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
-        self.read(move |read| list::orders(read, filter, page)).await
+    async fn orders(
+        &self,
+        filter: OrderFilter,
+        page: Page,
+        lines: usize,
+    ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
+        self.read(move |read| list::orders(read, filter, page, lines)).await
     }
 
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

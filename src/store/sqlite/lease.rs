@@ -2,7 +2,7 @@
 
 use super::fault;
 use crate::domain::Timestamp;
-use crate::store::numbers::{random_key, seq};
+use crate::store::numbers::seq;
 use crate::store::rows::Columns;
 use crate::store::{Claim, Lease, StoreError};
 use sqlx::Connection;
@@ -20,7 +20,7 @@ pub async fn acquire(conn: &mut SqliteConnection, claim: Claim) -> Result<Lease,
     .await
     .map_err(fault)?;
     let (epoch, watermark, fingerprint_key) = match row {
-        None => (1, 0, random_key()),
+        None => (1, 0, claim.journal_id),
         Some(row) => {
             let ours = row.uuid("journal_id")? == claim.journal_id;
             let free = row.int("released")? == 1 && claim.journal_is_empty;
