@@ -1,12 +1,21 @@
 //! The wall clock as a parameter, so that tests can run hours in milliseconds. Time labels; it never orders.
 
 use crate::domain::Timestamp;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 
 /// Where labels of time come from.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
+
+    /// Returns when the clock shows `at` or later.
+    fn until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        let micros = at.micros().saturating_sub(self.now().micros());
+        let left = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
+        tokio::time::sleep(left).boxed()
+    }
 }
 
 /// The operating system's clock.
@@ -24,21 +33,32 @@ impl Clock for SystemClock {
 /// A clock that a test moves by hand.
 #[derive(Debug, Default)]
 pub struct ManualClock {
-    micros: AtomicI64,
+    micros: watch::Sender<i64>,
 }
 
 impl ManualClock {
     pub fn at(start: Timestamp) -> Self {
-        Self { micros: AtomicI64::new(start.micros()) }
+        Self { micros: watch::Sender::new(start.micros()) }
     }
 
     pub fn advance_seconds(&self, seconds: i64) {
-        self.micros.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+        self.micros.send_modify(|micros| *micros += seconds * 1_000_000);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.micros.load(Ordering::SeqCst))
+        Timestamp::from_micros(*self.micros.borrow())
+    }
+
+    fn until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
+        let mut shown = self.micros.subscribe();
+        async move {
+            if shown.wait_for(|micros| *micros >= at.micros()).await.is_err() {
+                // A clock that is gone shows nothing any more.
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed()
     }
 }

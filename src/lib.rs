@@ -4,8 +4,8 @@
 //! mailbox; changes go to a journal, are acknowledged once durable, and are written behind to a store. Rust programs embed
 //! it through [`Engine`]; `examples/embedded.rs` is a tour.
 //!
-//! Dependencies point down this list only (`tests/tidy.rs`): `cli`, `http` → [`engine`] → [`owners`] → [`store`] →
-//! [`journal`] → [`domain`]; [`config`], [`telemetry`] and [`clock`] are leaves.
+//! Dependencies point down this list only (`tests/tidy.rs`): `cli`, `http` → [`engine`] → [`owners`] →
+//! [`messages`], [`store`] → [`journal`] → [`domain`]; [`config`], [`telemetry`] and [`clock`] are leaves.
 
 #![deny(clippy::unwrap_used, clippy::expect_used)]
 
@@ -16,6 +16,7 @@ pub mod domain;
 pub mod engine;
 pub mod http;
 pub mod journal;
+pub mod messages;
 pub mod owners;
 pub mod store;
 pub mod telemetry;

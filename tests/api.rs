@@ -6,6 +6,8 @@ mod support;
 mod addresses;
 #[path = "api/auth.rs"]
 mod auth;
+#[path = "api/background.rs"]
+mod background;
 #[path = "api/balances.rs"]
 mod balances;
 #[path = "api/connections.rs"]
@@ -34,3 +36,7 @@ mod orders;
 mod purchase;
 #[path = "api/returns.rs"]
 mod returns;
+#[path = "api/webhooks.rs"]
+mod webhooks;
+#[path = "api/withdrawals.rs"]
+mod withdrawals;

@@ -1,11 +1,16 @@
-//! The commands that prove the main job: `stress` and `replay`, each with a server of its own, on both stores.
+//! The commands that prove the main job: `stress` and `replay`, each with a server of its own, on both stores; and those for
+//! dead letters and upgrades.
 
 mod support;
 
+#[path = "cli/messages.rs"]
+mod messages;
 #[path = "cli/replay.rs"]
 mod replay;
 #[path = "cli/stress.rs"]
 mod stress;
+#[path = "cli/upgrades.rs"]
+mod upgrades;
 
 use serde_json::Value;
 use support::server::{purser, run};

@@ -6,6 +6,8 @@ mod support;
 mod check;
 #[path = "crash/load.rs"]
 mod load;
+#[path = "crash/messages.rs"]
+mod messages;
 
 use load::Shop;
 use support::server::Server;

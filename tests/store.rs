@@ -15,6 +15,8 @@ mod outage;
 mod reading;
 #[path = "store/story.rs"]
 mod story;
+#[path = "store/withdrawals.rs"]
+mod withdrawals;
 #[path = "store/writing.rs"]
 mod writing;
 

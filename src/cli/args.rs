@@ -2,8 +2,11 @@
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the text of --help")]
 
 use crate::config::Flag;
+use crate::domain::message::MessageKind;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use uuid::Uuid;
 
 /// Sells contended things exactly once: a concurrency engine and HTTP server.
 #[derive(Debug, Parser)]
@@ -25,6 +28,12 @@ pub enum Verb {
     Audit(AuditArgs),
     /// Compare owners, stored rows and movements; rewrite rows that drifted
     SyncStock(SyncStockArgs),
+    /// See how the work in the background stands; retry or purge dead letters
+    #[command(subcommand)]
+    Messages(MessagesVerb),
+    /// Look whether distributors have reached higher levels
+    #[command(subcommand)]
+    Upgrades(UpgradesVerb),
     /// Create users, or access tokens for them
     #[command(subcommand)]
     User(UserVerb),
@@ -174,6 +183,72 @@ pub struct SyncStockArgs {
     pub item_id: Option<u64>,
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum MessagesVerb {
+    /// Count messages by kind and status
+    Stats {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List dead letters, the newest first
+    Failed {
+        /// Only of this kind
+        #[arg(long, value_parser = kinds())]
+        kind: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show a dead letter with all that went wrong
+    Show {
+        #[arg(value_name = "ID")]
+        id: Uuid,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Put a dead letter back, or all that there are: each is tried at once, and as often as a new message
+    Retry {
+        #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+        id: Option<Uuid>,
+        /// All that are dead letters now, the oldest first
+        #[arg(long)]
+        all: bool,
+        /// Only of this kind
+        #[arg(long, requires = "all", value_parser = kinds())]
+        kind: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Give a dead letter up; an order that waits for it ends as failed
+    Purge {
+        #[arg(value_name = "ID")]
+        id: Uuid,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum UpgradesVerb {
+    /// Queue checks of many distributors that have withdrawn something, by ascending user id
+    BatchCheck {
+        /// Only of those on this rank
+        #[arg(long, value_name = "RANK")]
+        level: Option<u32>,
+        /// How many at most
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: u64,
+        /// Behind this user: where a run before said to go on
+        #[arg(long, value_name = "USER_ID")]
+        after: Option<u64>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+fn kinds() -> PossibleValuesParser {
+    MessageKind::ALL.map(MessageKind::word).into()
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -38,6 +38,9 @@ impl<'a> Call<'a> {
     pub fn post(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
+    }
     pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.query.push((name, value.into()));
         self
@@ -73,10 +76,11 @@ impl Client {
         Self { http, base: base.trim_end_matches('/').to_owned(), has_answered: Cell::new(false) }
     }
 
-    /// Sends once and reads the answer as `T`.
+    /// Sends once and reads the answer as `T`; an empty one is `()`.
     pub async fn once<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, CallError> {
         let (status, bytes) = self.exchange(call).await?;
-        serde_json::from_slice(&bytes).map_err(|error| self.foreign(call, status, error.to_string()))
+        let text = if bytes.is_empty() { b"null" } else { bytes.as_slice() };
+        serde_json::from_slice(text).map_err(|error| self.foreign(call, status, error.to_string()))
     }
 
     /// Sends once; the answer's content does not matter.

@@ -1,10 +1,12 @@
 //! The settings in force as what the engine and the HTTP edge want to be told.
 
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{self, Config, MessageProfile};
 use crate::engine::{EngineOptions, StoreChoice};
 use crate::http::HttpOptions;
 use crate::journal::JournalOptions;
+use crate::messages::webhook::WebhookOptions;
+use crate::messages::{OnFailed, Profile, Profiles};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +56,34 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         access_token_seconds: signed(config.auth.access_token_seconds),
         password_concurrency: config.auth.password_hash_concurrency,
         password_queue: config.auth.password_hash_queue,
+        profiles: Profiles {
+            process_order: profile(&config.messages.process_order),
+            order_shipped: profile(&config.messages.order_shipped),
+            upgrade_check: profile(&config.messages.upgrade_check),
+        },
+        webhook: webhook(config),
     }
+}
+
+fn profile(of: &MessageProfile) -> Profile {
+    Profile {
+        tries: of.tries,
+        delay: Duration::from_millis(of.delay_ms),
+        multiplier: of.multiplier,
+        max_delay: Duration::from_millis(of.max_delay_ms),
+        jitter: of.jitter,
+        timeout: Duration::from_millis(of.timeout_ms),
+        concurrency: of.concurrency,
+        on_failed: match of.on_failed {
+            config::OnFailed::BlockKey => OnFailed::BlockKey,
+            config::OnFailed::PassFailed => OnFailed::PassFailed,
+        },
+    }
+}
+
+fn webhook(config: &Config) -> Option<WebhookOptions> {
+    let (url, secret) = (config.webhook.url.clone(), config.webhook.secret.clone());
+    (!url.is_empty()).then_some(WebhookOptions { url, secret })
 }
 
 /// What the HTTP edge is started with. `secret` is the engine's.

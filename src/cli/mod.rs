@@ -12,6 +12,7 @@ mod failure;
 mod gauges;
 mod journal;
 mod lanes;
+mod messages;
 mod openapi;
 mod problem;
 mod replay;
@@ -20,6 +21,7 @@ mod serve;
 mod server;
 mod stress;
 mod sync_stock;
+mod upgrades;
 mod user;
 
 pub use args::{AuditArgs, CommandLine, JournalArgs, JournalVerb, ServeArgs};
@@ -49,6 +51,8 @@ fn dispatch(verb: Verb) -> Result<Exit, Failure> {
         Verb::Audit(args) if args.is_offline() => audit::run_offline(&args),
         Verb::Audit(args) => audit::run(&args),
         Verb::SyncStock(args) => sync_stock::run(&args),
+        Verb::Messages(verb) => messages::run(&verb),
+        Verb::Upgrades(verb) => upgrades::run(&verb),
         Verb::User(verb) => user::run(verb),
         Verb::Config(ConfigVerb::Print { settings, json }) => config_print::run(&settings, json),
         Verb::Serve(args) => serve::run(&args),

@@ -41,14 +41,40 @@ pub(super) fn range(key: &str) -> Option<RangeInclusive<i64>> {
         "auth.password_hash_queue" => 0..=1_000_000,
         "auth.login_attempts_per_minute" => 1..=1_000_000,
         "orders.shards" => 1..=1_000_000,
+        _ => match message_setting(key)? {
+            "tries" => 1..=1_000,
+            "delay_ms" | "max_delay_ms" => 0..=24 * HOUR * 1000,
+            "timeout_ms" => 1..=HOUR * 1000,
+            "concurrency" => 1..=100_000,
+            _ => return None,
+        },
+    })
+}
+
+/// What a fraction may be.
+pub(super) fn fraction(key: &str) -> Option<RangeInclusive<f64>> {
+    Some(match message_setting(key)? {
+        "multiplier" => 1.0..=1000.0,
+        "jitter" => 0.0..=1.0,
         _ => return None,
     })
+}
+
+/// Behind the kind: each kind of message has the same settings.
+fn message_setting(key: &str) -> Option<&str> {
+    key.strip_prefix("messages.")?.split_once('.').map(|(_, setting)| setting)
 }
 
 /// Checks one value of the right type; the error completes the sentence "`key` …".
 pub(super) fn value(key: &str, value: &Value) -> Result<(), String> {
     match value {
         Value::Integer(number) => match range(key) {
+            Some(range) if !range.contains(number) => {
+                Err(format!("must be from {} to {}, not {number}", range.start(), range.end()))
+            }
+            _ => Ok(()),
+        },
+        Value::Float(number) => match fraction(key) {
             Some(range) if !range.contains(number) => {
                 Err(format!("must be from {} to {}, not {number}", range.start(), range.end()))
             }
@@ -78,6 +104,14 @@ fn string(key: &str, text: &str) -> Result<(), String> {
         }
         "admin.password" if !text.is_empty() && !(8..=1024).contains(&text.chars().count()) => {
             Err("must be 8 to 1024 characters, or empty to have one created".into())
+        }
+        "webhook.url"
+            if !text.is_empty() && !["http://", "https://"].iter().any(|it| text.starts_with(it)) =>
+        {
+            Err("must begin with http:// or https://, or be empty to tell nobody".into())
+        }
+        _ if message_setting(key) == Some("on_failed") && !["block_key", "pass_failed"].contains(&text) => {
+            Err(format!("must be block_key or pass_failed, not `{text}`"))
         }
         "money.currency" if text.len() != 3 || !text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
             Err(format!("must be an ISO 4217 code such as EUR, not `{text}`"))

@@ -76,6 +76,10 @@ pub(super) fn typed(text: &str, default: &Value) -> Result<Value, String> {
             .parse()
             .map(Value::Integer)
             .map_err(|_| format!("must be a whole number, not `{text}`")),
+        Value::Float(_) => match text.trim().parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Value::Float(number)),
+            _ => Err(format!("must be a number, not `{text}`")),
+        },
         Value::Boolean(_) => text
             .trim()
             .parse()

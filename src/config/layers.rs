@@ -92,11 +92,12 @@ pub fn load(sources: &Sources) -> Result<Effective, ConfigError> {
         for entry in file::parse(path, &text)? {
             let origin = Origin::File { path: path.clone(), line: entry.line, text: entry.text };
             let default = known(&defaults, &entry.key, &origin)?;
-            if !entry.value.same_type(default) {
-                let reason = format!("must be {}, not {}", type_name(default), type_name(&entry.value));
+            let value = widened(entry.value, default);
+            if !value.same_type(default) {
+                let reason = format!("must be {}, not {}", type_name(default), type_name(&value));
                 return Err(ConfigError::Invalid { origin, key: entry.key, reason });
             }
-            set(&entry.key, entry.value, origin)?;
+            set(&entry.key, value, origin)?;
         }
     }
 
@@ -146,6 +147,14 @@ pub(super) fn default_values() -> BTreeMap<String, Value> {
     entries.into_iter().map(|entry| (entry.key, entry.value)).collect()
 }
 
+/// Where a fraction is expected, a whole number is one too.
+fn widened(value: Value, default: &Value) -> Value {
+    match (value, default) {
+        (Value::Integer(whole), Value::Float(_)) => Value::Float(whole as f64),
+        (value, _) => value,
+    }
+}
+
 fn known<'a>(
     defaults: &'a BTreeMap<String, Value>,
     key: &str,
@@ -183,7 +192,7 @@ fn type_name(value: &Value) -> &'static str {
         Value::String(_) => "a string in quotes",
         Value::Integer(_) => "a whole number without quotes",
         Value::Boolean(_) => "true or false",
-        Value::Float(_) => "a fraction or a number too large",
+        Value::Float(_) => "a number, with a point if it is a fraction",
         Value::Datetime(_) => "a date",
         Value::Array(_) => "a list",
         Value::Table(_) => "a section",

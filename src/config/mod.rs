@@ -31,6 +31,8 @@ pub struct Config {
     pub auth: Auth,
     pub admin: Admin,
     pub orders: Orders,
+    pub messages: Messages,
+    pub webhook: Webhook,
     pub money: Money,
     pub log: Log,
 }
@@ -131,6 +133,44 @@ pub struct Orders {
     pub shards: u32,
 }
 
+/// Settings of each kind of message.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Messages {
+    pub process_order: MessageProfile,
+    pub order_shipped: MessageProfile,
+    pub upgrade_check: MessageProfile,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageProfile {
+    pub tries: u32,
+    pub delay_ms: u64,
+    pub multiplier: f64,
+    pub max_delay_ms: u64,
+    pub jitter: f64,
+    pub timeout_ms: u64,
+    pub concurrency: usize,
+    pub on_failed: OnFailed,
+}
+
+/// What a dead letter means for the messages behind it with the same key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailed {
+    BlockKey,
+    PassFailed,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Empty = nobody is told.
+    pub url: String,
+    pub secret: String,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
@@ -163,7 +203,7 @@ macro_rules! silent {
         }
     )*};
 }
-silent!(Store, Auth, Admin);
+silent!(Store, Auth, Admin, Webhook);
 
 impl Config {
     /// The compiled-in defaults, for embedding and tests.

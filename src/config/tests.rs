@@ -35,6 +35,8 @@ fn the_defaults_are_complete_checked_and_commented() {
             check::range(&key).is_some(),
             "{key} needs a range if and only if it is a number"
         );
+        let is_fraction = matches!(value, Value::Float(_));
+        assert_eq!(is_fraction, check::fraction(&key).is_some(), "{key}: the same for fractions");
     }
     let mut previous = "";
     for line in include_str!("../../config/default.toml").lines() {

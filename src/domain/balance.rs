@@ -1,17 +1,20 @@
 //! A balance: a user's money, with the user's profile and the rules of the user's orders. All that takes money off it
 //! commits here, in one turn, so money needs no hold; only room for credits does.
 
+use super::distributor::Payout;
 use super::entity::{Decision, Entity, Verdict};
 use super::event::{Entry, EntryKind, Event, MovementKind, Posting, StockMove};
-use super::ids::{OrderId, ProductId, TransferId, UserId};
+use super::ids::{OrderId, ProductId, TransferId, UserId, WithdrawalId};
 use super::ledger::{Ledger, has_room};
+use super::message::{Message, MessageStep, MessageTurn};
 use super::money::{Delta, Money};
-use super::order::{GoodsReturn, Order, OrderStatus, Step};
+use super::order::{Failure, GoodsReturn, Order, OrderStatus, Step};
 use super::record::Snapshot;
 use super::rejection::{Missing, Rejection};
 use super::text::Text;
 use super::time::Timestamp;
 use super::user::Profile;
+use super::withdrawal::{Withdrawal, WithdrawalStatus};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -46,9 +49,24 @@ pub struct Room(pub Money);
 pub enum BalanceCommand {
     /// Takes the order's total and sells its units.
     Place(Arc<Order>),
+    /// Accepts a pending order, to be decided for the message that comes with it.
+    Accept {
+        order: Arc<Order>,
+        message: Arc<Message>,
+    },
+    /// Decides a pending order: takes its total and sells its units, or lets it fail. Its message ends with that.
+    Decide {
+        order: Arc<Order>,
+        failure: Option<Arc<Failure>>,
+        turn: MessageTurn,
+    },
     /// Gives the order's total back and restocks its units.
     Cancel(Arc<Order>),
-    Ship(Arc<Order>),
+    /// `message` tells the outside.
+    Ship {
+        order: Arc<Order>,
+        message: Arc<Message>,
+    },
     Deliver(Arc<Order>),
     /// Credits the goods' worth and restocks them; within what `order` has left when there is one.
     TakeBack {
@@ -71,6 +89,23 @@ pub enum BalanceCommand {
         amount: Money,
         description: Option<Text>,
     },
+    /// Takes the amount off the balance.
+    RequestWithdrawal {
+        id: WithdrawalId,
+        amount: Money,
+    },
+    /// Pays it out: the distributor counts it and looks at its level, for which `message` is.
+    CompleteWithdrawal {
+        withdrawal: Withdrawal,
+        message: Arc<Message>,
+    },
+    /// Gives the amount back.
+    RejectWithdrawal(Withdrawal),
+    /// `order` is the one that waits for the message, if one does.
+    Message {
+        turn: MessageTurn,
+        order: Option<Arc<Order>>,
+    },
 }
 
 impl Balance {
@@ -82,6 +117,11 @@ impl Balance {
             money: Ledger::new(view.amount, view.version),
             room: 0,
         }
+    }
+
+    /// Whose it is; 0 before registration.
+    pub const fn id(&self) -> UserId {
+        self.id
     }
 
     /// `None` before registration.
@@ -157,6 +197,124 @@ impl Balance {
             _ => moves(order.units(), sign, kind, id),
         };
         Ok(Decision { own, foreign, snapshot: None })
+    }
+
+    fn accept(order: &Arc<Order>, message: &Arc<Message>) -> Decision {
+        let own = vec![Event::OrderPlaced(order.clone()), Event::MessageQueued(message.clone())];
+        Decision { own, ..Decision::default() }
+    }
+
+    /// The message ends with the order's decision, in one record. One of another attempt, or of an order that was decided
+    /// before, decides nothing.
+    fn decide_order(
+        &self,
+        order: &Arc<Order>,
+        failure: Option<&Arc<Failure>>,
+        turn: &MessageTurn,
+    ) -> Result<Decision, Rejection> {
+        let mut done = turn.decide()?;
+        if done.is_void() || order.status != OrderStatus::Pending {
+            return Ok(done);
+        }
+        let decided = match failure {
+            Some(failure) => Decision::one(order.failed(failure)),
+            None => self.sell(order)?,
+        };
+        done.own.splice(0..0, decided.own);
+        done.foreign = decided.foreign;
+        Ok(done)
+    }
+
+    /// Takes a pending order's total and sells its units.
+    fn sell(&self, order: &Arc<Order>) -> Result<Decision, Rejection> {
+        let mut placed = self.place(order)?;
+        let (order_id, user_id, status) = (order.id, self.id, OrderStatus::Processed);
+        placed.own[0] = Event::OrderAdvanced { order_id, user_id, status };
+        Ok(placed)
+    }
+
+    /// Giving up the message of a pending order ends the order.
+    fn step_message(turn: &MessageTurn, order: Option<&Arc<Order>>) -> Result<Decision, Rejection> {
+        let mut decision = turn.decide()?;
+        let waits = |order: &&Arc<Order>| order.status == OrderStatus::Pending;
+        if let (MessageStep::Purge, Some(order)) = (&turn.step, order.filter(waits)) {
+            decision.own.push(order.failed(&Arc::new(Failure::purged())));
+        }
+        Ok(decision)
+    }
+
+    fn request_withdrawal(
+        &self,
+        id: WithdrawalId,
+        amount: Money,
+        at: Timestamp,
+    ) -> Result<Decision, Rejection> {
+        self.spend(amount)?;
+        let withdrawal = Withdrawal {
+            id,
+            user_id: self.id,
+            amount,
+            status: WithdrawalStatus::Pending,
+            created_at: at,
+            updated_at: at,
+        };
+        let own = vec![
+            Event::WithdrawalRequested(Arc::new(withdrawal)),
+            self.withdrawal_entry(EntryKind::Withdrawal, &withdrawal, -amount.minor()),
+        ];
+        Ok(Decision { own, ..Decision::default() })
+    }
+
+    fn withdrawal_entry(&self, kind: EntryKind, withdrawal: &Withdrawal, delta: Delta) -> Event {
+        let reference = Some(Text::stored(withdrawal.id.to_string()));
+        Event::EntryPosted(Entry { reference, ..self.entry(kind, delta) })
+    }
+
+    fn end_withdrawal(
+        &self,
+        withdrawal: &Withdrawal,
+        step: Result<Step, Rejection>,
+        status: WithdrawalStatus,
+    ) -> Result<Decision, Rejection> {
+        if step? == Step::Done {
+            return Ok(Decision::default().showing(Snapshot::Withdrawal(*withdrawal)));
+        }
+        let (withdrawal_id, user_id) = (withdrawal.id, self.id);
+        let ended = Event::WithdrawalEnded { withdrawal_id, user_id, status };
+        Ok(Decision::one(ended).showing(Snapshot::Withdrawal(Withdrawal { status, ..*withdrawal })))
+    }
+
+    fn complete_withdrawal(
+        &self,
+        withdrawal: &Withdrawal,
+        message: &Arc<Message>,
+    ) -> Result<Decision, Rejection> {
+        let mut decision =
+            self.end_withdrawal(withdrawal, withdrawal.complete(), WithdrawalStatus::Completed)?;
+        if !decision.is_void() {
+            let (user_id, withdrawal_id) = (self.id, withdrawal.id);
+            let (posting, message) = (Posting::of(withdrawal.amount.minor()), message.clone());
+            decision.foreign.push(Event::PayoutCounted(Payout { user_id, withdrawal_id, posting, message }));
+        }
+        Ok(decision)
+    }
+
+    fn reject_withdrawal(&self, withdrawal: &Withdrawal) -> Result<Decision, Rejection> {
+        let mut decision =
+            self.end_withdrawal(withdrawal, withdrawal.reject(), WithdrawalStatus::Rejected)?;
+        if !decision.is_void() {
+            let back = withdrawal.amount.minor();
+            decision.own.push(self.withdrawal_entry(EntryKind::WithdrawalRejected, withdrawal, back));
+        }
+        Ok(decision)
+    }
+
+    fn ship(&self, order: &Arc<Order>, message: &Arc<Message>) -> Result<Decision, Rejection> {
+        let mut decision = self.step(order, order.ship(), OrderStatus::Shipped)?;
+        if !decision.is_void() {
+            decision.own.push(Event::MessageQueued(message.clone()));
+        }
+        Ok(decision)
     }
 
     fn cancel(&self, order: &Arc<Order>) -> Result<Decision, Rejection> {
@@ -270,14 +428,24 @@ impl Entity for Balance {
         self.room -= claim.0.minor();
     }
 
-    fn decide(&self, command: &BalanceCommand, _at: Timestamp, _contended: bool) -> Verdict<Decision> {
+    fn decide(&self, command: &BalanceCommand, at: Timestamp, _contended: bool) -> Verdict<Decision> {
         if self.profile.is_none() {
             return Verdict::Refused(Rejection::NotFound(Missing::User));
         }
         let decided = match command {
             BalanceCommand::Place(order) => self.place(order),
             BalanceCommand::Cancel(order) => self.cancel(order),
-            BalanceCommand::Ship(order) => self.step(order, order.ship(), OrderStatus::Shipped),
+            BalanceCommand::Accept { order, message } => Ok(Self::accept(order, message)),
+            BalanceCommand::Decide { order, failure, turn } => {
+                self.decide_order(order, failure.as_ref(), turn)
+            }
+            BalanceCommand::RequestWithdrawal { id, amount } => self.request_withdrawal(*id, *amount, at),
+            BalanceCommand::CompleteWithdrawal { withdrawal, message } => {
+                self.complete_withdrawal(withdrawal, message)
+            }
+            BalanceCommand::RejectWithdrawal(withdrawal) => self.reject_withdrawal(withdrawal),
+            BalanceCommand::Message { turn, order } => Self::step_message(turn, order.as_ref()),
+            BalanceCommand::Ship { order, message } => self.ship(order, message),
             BalanceCommand::Deliver(order) => self.step(order, order.deliver(), OrderStatus::Delivered),
             BalanceCommand::TakeBack { goods, order } => self.take_back(goods, order.as_ref()),
             BalanceCommand::Increment { amount, reference, description } => {

@@ -1,12 +1,13 @@
 //! Sentences about one balance and the orders it pays for, and a naive model that it must agree with.
 
 use super::*;
-use crate::domain::ReturnId;
+use crate::domain::message::Payload;
 use crate::domain::money::{LIMIT, Quantity};
 use crate::domain::order::{OrderLine, ReturnLine};
 use crate::domain::rejection::StateReason;
 use crate::domain::text::{Email, Name};
 use crate::domain::user::Role;
+use crate::domain::{MessageId, ReturnId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -69,6 +70,13 @@ fn goods(order: Option<&Order>, lines: &[(u64, u32, i64)]) -> Arc<GoodsReturn> {
         total: money(total),
         reason: None,
     })
+}
+
+fn ship(order: Arc<Order>) -> BalanceCommand {
+    let payload = Payload::OrderShipped { order_id: order.id, total: order.total };
+    let message =
+        Message { id: MessageId::new(order.id.get()), user_id: order.user_id, payload, created_at: AT };
+    BalanceCommand::Ship { order, message: Arc::new(message) }
 }
 
 /// Decides, applies what was decided to balance and order, and answers the events.
@@ -355,7 +363,7 @@ proptest! {
                     let order = Arc::new(orders[pick].clone());
                     let command = match step {
                         0 => BalanceCommand::Cancel(order),
-                        1 => BalanceCommand::Ship(order),
+                        1 => ship(order),
                         _ => BalanceCommand::Deliver(order),
                     };
                     (command, Some(pick))

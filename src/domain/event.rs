@@ -2,14 +2,18 @@
 //! [`Record`](super::record::Record). The enum's order and every field are the journal's format (version 1): change
 //! them only together with a new version byte.
 
-use super::ids::{FamilyId, OrderId, ProductId, UserId};
+use super::distributor::{Payout, Upgrade};
+use super::ids::{FamilyId, OrderId, ProductId, UserId, WithdrawalId};
+use super::level::Levels;
+use super::message::{Message, MessageRef};
 use super::money::Delta;
-use super::order::{GoodsReturn, Order, OrderStatus};
+use super::order::{Failure, GoodsReturn, Order, OrderStatus};
 use super::product::Details;
 use super::session::SessionGrant;
 use super::text::Text;
 use super::time::Timestamp;
 use super::user::Profile;
+use super::withdrawal::{Withdrawal, WithdrawalStatus};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -53,6 +57,8 @@ pub enum EntryKind {
     Return,
     TransferIn,
     TransferOut,
+    Withdrawal,
+    WithdrawalRejected,
 }
 
 macro_rules! words {
@@ -87,6 +93,8 @@ words!(EntryKind {
     Return = "return",
     TransferIn = "transfer_in",
     TransferOut = "transfer_out",
+    Withdrawal = "withdrawal",
+    WithdrawalRejected = "withdrawal_rejected",
 });
 
 /// The kinds of unique names.
@@ -173,13 +181,63 @@ pub enum Event {
         namespace: Namespace,
         name: Arc<str>,
     },
+    MessageQueued(Arc<Message>),
+    /// An attempt failed; without a next one the message is a dead letter.
+    MessageFailed {
+        message: MessageRef,
+        attempt: u32,
+        error: Text,
+        next_attempt_at: Option<Timestamp>,
+    },
+    /// Its effect is in the same record.
+    MessageDone(MessageRef),
+    /// An operator put a dead letter back, of which so many attempts failed.
+    MessageRetried {
+        message: MessageRef,
+        attempts: u32,
+        next_attempt_at: Timestamp,
+    },
+    /// An operator gave a dead letter up.
+    MessagePurged(MessageRef),
+    /// A pending order was decided against.
+    OrderFailed {
+        order_id: OrderId,
+        user_id: UserId,
+        failure: Arc<Failure>,
+    },
+    WithdrawalRequested(Arc<Withdrawal>),
+    WithdrawalEnded {
+        withdrawal_id: WithdrawalId,
+        user_id: UserId,
+        status: WithdrawalStatus,
+    },
+    /// The distributor's part of a completed withdrawal: its total, and the message of a check.
+    PayoutCounted(Payout),
+    DistributorUpgraded(Arc<Upgrade>),
+    LevelsSet(Arc<Levels>),
 }
 
 impl Event {
+    /// The message that this event is about, if it is about one.
+    pub fn message(&self) -> Option<MessageRef> {
+        match self {
+            Self::MessageQueued(message) | Self::PayoutCounted(Payout { message, .. }) => {
+                Some(message.reference())
+            }
+            Self::MessageFailed { message, .. }
+            | Self::MessageDone(message)
+            | Self::MessageRetried { message, .. }
+            | Self::MessagePurged(message) => Some(*message),
+            _ => None,
+        }
+    }
+
     /// The step of a running total that this event makes, if it makes one.
     pub fn posting(&self) -> Option<&Posting> {
         match self {
-            Self::ProductCreated { posting, .. } | Self::ProductChanged { posting, .. } => Some(posting),
+            Self::ProductCreated { posting, .. }
+            | Self::ProductChanged { posting, .. }
+            | Self::PayoutCounted(Payout { posting, .. }) => Some(posting),
             Self::StockMoved(StockMove { posting, .. }) | Self::EntryPosted(Entry { posting, .. }) => {
                 Some(posting)
             }
@@ -191,14 +249,26 @@ impl Event {
             | Self::SessionRotated { .. }
             | Self::SessionRevoked { .. }
             | Self::NameTaken { .. }
-            | Self::NameFreed { .. } => None,
+            | Self::NameFreed { .. }
+            | Self::MessageQueued(_)
+            | Self::MessageFailed { .. }
+            | Self::MessageDone(_)
+            | Self::MessageRetried { .. }
+            | Self::MessagePurged(_)
+            | Self::OrderFailed { .. }
+            | Self::WithdrawalRequested(_)
+            | Self::WithdrawalEnded { .. }
+            | Self::DistributorUpgraded(_)
+            | Self::LevelsSet(_) => None,
         }
     }
 
     /// As [`Self::posting`], for the tail to fill in.
     pub fn posting_mut(&mut self) -> Option<&mut Posting> {
         match self {
-            Self::ProductCreated { posting, .. } | Self::ProductChanged { posting, .. } => Some(posting),
+            Self::ProductCreated { posting, .. }
+            | Self::ProductChanged { posting, .. }
+            | Self::PayoutCounted(Payout { posting, .. }) => Some(posting),
             Self::StockMoved(StockMove { posting, .. }) | Self::EntryPosted(Entry { posting, .. }) => {
                 Some(posting)
             }

@@ -54,6 +54,14 @@ id!(
     FamilyId(Uuid)
 );
 id!(
+    /// A withdrawal, UUIDv7.
+    WithdrawalId(Uuid)
+);
+id!(
+    /// A durable message, UUIDv7.
+    MessageId(Uuid)
+);
+id!(
     /// A directory shard: `0..DIRECTORY_SHARDS`.
     ShardId(u16)
 );

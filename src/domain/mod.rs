@@ -7,10 +7,13 @@
 
 pub mod balance;
 pub mod directory;
+pub mod distributor;
 pub mod entity;
 pub mod event;
 pub mod ids;
 pub mod ledger;
+pub mod level;
+pub mod message;
 pub mod money;
 pub mod order;
 pub mod outcome;
@@ -21,9 +24,10 @@ pub mod session;
 pub mod text;
 pub mod time;
 pub mod user;
+pub mod withdrawal;
 
 pub use event::{EntryKind, Event, MovementKind, Posting};
-pub use ids::{FamilyId, OrderId, ProductId, ReturnId, Seq, TransferId, UserId};
+pub use ids::{FamilyId, MessageId, OrderId, ProductId, ReturnId, Seq, TransferId, UserId, WithdrawalId};
 pub use money::{Delta, LIMIT, Money, Quantity, Stock, StockChange};
 pub use outcome::Outcome;
 pub use record::{KeyUse, Operation, Record, Refusal};

@@ -43,6 +43,15 @@ pub struct OrderLine {
     pub product_price: Money,
 }
 
+/// Whose price counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Pricing {
+    /// The lines' prices are claims that must match the products' own.
+    Claimed,
+    /// The lines' prices are taken as given: point of sale, import.
+    AsGiven,
+}
+
 /// An order with all that happened to it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Order {
@@ -74,6 +83,27 @@ pub struct Failure {
     pub code: Arc<str>,
     pub detail: Arc<str>,
     pub product_id: Option<ProductId>,
+}
+
+impl Failure {
+    /// Of a rejection.
+    pub fn of(rejection: &Rejection) -> Self {
+        let product_id = match rejection {
+            Rejection::UnknownProduct { product_id, .. }
+            | Rejection::ItemDeleted { product_id }
+            | Rejection::InsufficientStock { product_id, .. }
+            | Rejection::PriceChanged { product_id, .. }
+            | Rejection::StockLimit { product_id } => Some(*product_id),
+            _ => None,
+        };
+        Self { code: rejection.code().into(), detail: rejection.to_string().into(), product_id }
+    }
+
+    /// Of an order whose message an operator gave up.
+    pub fn purged() -> Self {
+        let detail = "an administrator gave the order up before it was decided; order again";
+        Self { code: "purged".into(), detail: detail.into(), product_id: None }
+    }
 }
 
 /// One line of a return.
@@ -166,6 +196,10 @@ impl Order {
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::OrderAdvanced { order_id, status, .. } if *order_id == self.id => self.status = *status,
+            Event::OrderFailed { order_id, failure, .. } if *order_id == self.id => {
+                self.status = OrderStatus::Failed;
+                self.failure = Some(Failure::clone(failure));
+            }
             Event::GoodsReturned(goods) if goods.order_id == Some(self.id) => {
                 let back = goods.lines.iter().map(|line| (line.product_id, line.quantity, line.unit_price));
                 for (product_id, back) in Goods::of(back) {
@@ -192,6 +226,11 @@ impl Order {
             None => self.returned.push(back),
         }
         self.refunded = self.refunded.checked_add(back.refunded).unwrap_or(self.refunded);
+    }
+
+    /// The event that this pending order was decided against.
+    pub fn failed(&self, failure: &Arc<Failure>) -> Event {
+        Event::OrderFailed { order_id: self.id, user_id: self.user_id, failure: failure.clone() }
     }
 
     fn refuse(&self, reason: StateReason) -> Rejection {

@@ -3,6 +3,7 @@
 
 use super::event::{Entry, Event, MovementKind};
 use super::ids::{OrderId, ProductId, Seq, TransferId, UserId};
+use super::level::Levels;
 use super::money::Money;
 use super::order::{GoodsReturn, Order, OrderStatus};
 use super::product::ProductView;
@@ -10,6 +11,7 @@ use super::record::{Operation, Record, Snapshot};
 use super::rejection::Rejection;
 use super::time::Timestamp;
 use super::user::Role;
+use super::withdrawal::Withdrawal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -41,6 +43,11 @@ pub enum Outcome {
     /// Sessions answer with tokens, which are computed, not stored.
     SessionChanged,
     Refused(Rejection),
+    /// A message ended, failed, was put back or given up; or an order was decided for one.
+    MessageStepped,
+    /// The withdrawal after the step.
+    Withdrawal(Withdrawal),
+    LevelsSet(Arc<Levels>),
 }
 
 /// A purchase as its buyer sees it.
@@ -96,6 +103,10 @@ impl Outcome {
             (Operation::DeleteItem, Some(Snapshot::Product(view))) => Some(Self::ItemDeleted(view.clone())),
             (_, Some(Snapshot::Product(view))) => Some(Self::Item(view.clone())),
             (Operation::Refresh | Operation::Logout, _) => Some(Self::SessionChanged),
+            (_, Some(Snapshot::Withdrawal(withdrawal))) => Some(Self::Withdrawal(*withdrawal)),
+            (Operation::StepMessage | Operation::DecideOrder | Operation::CheckUpgrade, _) => {
+                Some(Self::MessageStepped)
+            }
             _ => None,
         }
     }
@@ -142,6 +153,25 @@ impl Outcome {
             Operation::DeleteItem => item(record, snapshot).map(Self::ItemDeleted),
             Operation::Register => registered(record),
             Operation::Login | Operation::Refresh | Operation::Logout => Some(Self::SessionChanged),
+            Operation::DecideOrder
+            | Operation::StepMessage
+            | Operation::CheckUpgrade
+            | Operation::QueueCheck => Some(Self::MessageStepped),
+            Operation::RequestWithdrawal => record.events.iter().find_map(|event| match event {
+                Event::WithdrawalRequested(withdrawal) => Some(Self::Withdrawal(**withdrawal)),
+                _ => None,
+            }),
+            Operation::CompleteWithdrawal | Operation::RejectWithdrawal => match snapshot {
+                Some(Snapshot::Withdrawal(withdrawal)) => {
+                    let updated_at = if record.events.is_empty() { withdrawal.updated_at } else { record.at };
+                    Some(Self::Withdrawal(Withdrawal { updated_at, ..*withdrawal }))
+                }
+                _ => None,
+            },
+            Operation::SetLevels => record.events.iter().find_map(|event| match event {
+                Event::LevelsSet(levels) => Some(Self::LevelsSet(levels.clone())),
+                _ => None,
+            }),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::order::Order;
 use super::product::{Details, ProductView};
 use super::rejection::Rejection;
 use super::time::Timestamp;
+use super::withdrawal::Withdrawal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -31,6 +32,18 @@ pub enum Operation {
     Login,
     Refresh,
     Logout,
+    /// A pending order is decided.
+    DecideOrder,
+    /// A message ends, fails, is put back or given up.
+    StepMessage,
+    RequestWithdrawal,
+    CompleteWithdrawal,
+    RejectWithdrawal,
+    /// A distributor's level is looked at.
+    CheckUpgrade,
+    /// Such a look is asked for beside any withdrawal.
+    QueueCheck,
+    SetLevels,
 }
 
 /// A key's claim on the record: both are keyed hashes, so neither can be guessed from the journal or the store.
@@ -53,6 +66,7 @@ pub enum Snapshot {
     Details(Arc<Details>),
     /// Of a product that was left as it is.
     Product(ProductView),
+    Withdrawal(Withdrawal),
 }
 
 /// A remembered "no": the state it was decided on is that of `as_of`.

@@ -3,6 +3,7 @@
 use super::ids::ProductId;
 use super::money::Money;
 use super::order::OrderStatus;
+use super::withdrawal::WithdrawalStatus;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -13,6 +14,8 @@ pub enum Missing {
     Order,
     User,
     Session,
+    Message,
+    Withdrawal,
 }
 
 impl Missing {
@@ -22,6 +25,8 @@ impl Missing {
             Self::Order => "order",
             Self::User => "user",
             Self::Session => "session",
+            Self::Message => "failed message",
+            Self::Withdrawal => "withdrawal",
         }
     }
 }
@@ -69,6 +74,8 @@ pub enum Rejection {
     TokenExpired,
     #[error("the session was ended; log in again")]
     TokenRevoked,
+    #[error("the withdrawal is {} already", status.word())]
+    WithdrawalEnded { status: WithdrawalStatus },
 }
 
 /// Which rule a state refused by.
@@ -98,7 +105,7 @@ impl Rejection {
             Self::PriceChanged { .. } => "price_changed",
             Self::BalanceLimit => "balance_limit",
             Self::StockLimit { .. } => "stock_limit",
-            Self::InvalidState { .. } => "invalid_state",
+            Self::InvalidState { .. } | Self::WithdrawalEnded { .. } => "invalid_state",
             Self::EmailTaken => "email_taken",
             Self::SkuTaken => "sku_taken",
             Self::VersionConflict { .. } => "version_conflict",
@@ -120,6 +127,7 @@ impl Rejection {
             | Self::BalanceLimit
             | Self::StockLimit { .. }
             | Self::InvalidState { .. }
+            | Self::WithdrawalEnded { .. }
             | Self::EmailTaken
             | Self::SkuTaken
             | Self::VersionConflict { .. } => true,

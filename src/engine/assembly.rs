@@ -9,17 +9,22 @@ use super::store_runtime::{RuntimeKeeper, run};
 use super::{Acknowledged, Engine, Inner, passwords::Passwords};
 use crate::clock::Clock;
 use crate::domain::Seq;
+use crate::domain::message::MessageKind;
 use crate::journal::disk::Disk;
 use crate::journal::recover::Recovered;
 use crate::journal::{Halt, Journal, Position, writer};
+use crate::messages::Board;
+use crate::messages::dispatcher::Control;
 use crate::owners::ground::Limits;
 use crate::owners::homes::Homes;
 use crate::owners::index::{Revocations, UnstoredObjects};
 use crate::owners::{Ground, Supervisor, admission::Admission};
 use crate::store::write_behind::{Status, WriteBehind};
 use crate::store::{Lease, Store, StoreReader};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// The longest life of an access token that the configuration allows.
@@ -68,6 +73,9 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         let store = store.clone();
         run(&runtime, async move { store.fingerprint_key().await }).await??
     };
+    let (board, listener) = Board::new();
+    let board = Arc::new(board);
+    let succeeded = restore(&runtime, &store, &board).await?;
     let status = Arc::new(Status::default());
     let reader = StoreReader::new(store.clone(), stored.clone(), status.clone(), options.read_timeout);
     let ground = Arc::new(Ground {
@@ -79,6 +87,7 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         halt: halt.clone(),
         unstored: UnstoredObjects::default(),
         revocations,
+        messages: board.clone(),
         limits: Limits {
             keys_per_caller: options.keys_per_caller_max,
             key_retention_seconds: options.key_retention_seconds,
@@ -106,9 +115,13 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         balances: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         sessions: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         directories: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        distributors: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        levels: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         admission: Arc::new(Admission::new(options.operations_max)),
+        background: Arc::new(Admission::new(options.profiles.attempts_max())),
         acknowledged: Acknowledged::default(),
         fingerprints: Fingerprints::new(fingerprint_key, &secret),
+        dispatch: Arc::new(Control::default()),
         passwords: Passwords::new(options.password_concurrency, options.password_queue, runtime.clone()),
         record_bytes_max: writer::record_payload_max(options.journal.segment_bytes),
         next_shard: AtomicU16::new(0),
@@ -126,5 +139,29 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         _directory: directory,
     });
     inner.start_housekeeping();
+    inner.start_dispatch(listener, succeeded).map_err(StartError::Webhook)?;
     Ok(Engine { inner })
+}
+
+/// Messages read from the store at once.
+const PAGE: u32 = 5_000;
+
+/// Puts all messages that are not done on the board; says how many of each kind were done.
+async fn restore(
+    runtime: &Handle,
+    store: &Arc<dyn Store>,
+    board: &Arc<Board>,
+) -> Result<BTreeMap<MessageKind, u64>, StartError> {
+    let mut after = 0;
+    loop {
+        let store = store.clone();
+        let page = run(runtime, async move { store.open_messages(after, PAGE).await }).await??.value;
+        let Some(last) = page.last() else { break };
+        after = last.cursor;
+        for row in page {
+            board.restore(row.value, Seq::new(row.cursor));
+        }
+    }
+    let store = store.clone();
+    Ok(run(runtime, async move { store.succeeded_messages().await }).await??.value)
 }

@@ -82,10 +82,11 @@ impl Inner {
     /// With no operation in progress, no hold may be open.
     async fn check_holds(&self) -> Check {
         let name = "no hold is left over".to_owned();
-        let before = self.admission.at_rest();
+        let at_rest = || Some((self.admission.at_rest()?, self.background.at_rest()?));
+        let before = at_rest();
         let open = self.open_holds(&self.products).await + self.open_holds(&self.balances).await;
         // A hold that was seen may have been that of an operation which has ended since.
-        let at_rest = before.is_some() && before == self.admission.at_rest();
+        let at_rest = before.is_some() && before == at_rest();
         let with = if at_rest { "without an operation" } else { "with operations" };
         Check { name, ok: open == 0 || !at_rest, detail: format!("{open} open holds {with} in progress") }
     }

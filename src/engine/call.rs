@@ -1,6 +1,7 @@
 //! What callers hand in and get back.
 
 use super::lines::Lines;
+pub use crate::domain::order::Pricing;
 use crate::domain::product::Change;
 use crate::domain::session::SessionGrant;
 use crate::domain::text::{Email, Name, Sku, Text};
@@ -18,6 +19,8 @@ pub struct Call {
     /// Only with a caller.
     pub(super) key: Option<String>,
     pub(super) durability: Durability,
+    /// For a message, in a place of its own kind.
+    pub(super) background: bool,
 }
 
 impl Call {
@@ -29,6 +32,16 @@ impl Call {
     /// A call on behalf of a user under an idempotency key: with the same request it gets the first reply again.
     pub fn keyed(caller: UserId, key: impl Into<String>) -> Self {
         Self { caller: Some(caller), key: Some(key.into()), ..Self::default() }
+    }
+
+    /// For a message.
+    pub(super) fn in_background() -> Self {
+        Self { background: true, ..Self::default() }
+    }
+
+    /// The same without its key, for the parts of a call that are operations of their own.
+    pub(super) fn without_key(self) -> Self {
+        Self { key: None, ..self }
     }
 
     /// The same, answered once that is reached.
@@ -96,15 +109,6 @@ pub struct OrderRequest {
     pub user_id: UserId,
     pub lines: Lines,
     pub pricing: Pricing,
-}
-
-/// Whose price counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Pricing {
-    /// The lines' prices are claims that must match the products' own.
-    Claimed,
-    /// The lines' prices are taken as given: point of sale, import.
-    AsGiven,
 }
 
 /// An order to take a step on.

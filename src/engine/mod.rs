@@ -4,14 +4,17 @@
 mod acknowledged;
 mod assembly;
 pub mod audit;
+mod background;
 pub mod boot;
 pub mod call;
 pub mod data_dir;
+mod distributors;
 pub mod error;
 mod fingerprints;
 mod housekeeping;
 mod items;
 mod lines;
+mod messages;
 mod money;
 pub mod offline;
 mod operate;
@@ -24,20 +27,27 @@ mod start_error;
 mod state;
 mod store_runtime;
 mod users;
+mod withdrawals;
 
+pub use crate::messages::{KindStats, Stats as MessageStats};
 pub use audit::{Drift, DriftReport};
 pub use call::*;
+pub use distributors::{BatchCheck, DistributorState};
 pub use error::{Busy, EngineError};
 pub use lines::{LineRequest, Lines};
+pub use messages::DeadLetter;
 pub use options::{EngineOptions, StoreChoice};
 pub use shutdown::Shutdown;
 pub use start_error::StartError;
 pub use state::{Backlog, Health, JournalHealth, OwnerState, StoreHealth};
+pub use withdrawals::WithdrawalRequest;
 
 use crate::clock::{Clock, SystemClock};
 use crate::domain::balance::{Balance, BalanceView};
 use crate::domain::directory::{DIRECTORY_SHARDS, Directory};
+use crate::domain::distributor::Distributor;
 use crate::domain::ids::ShardId;
+use crate::domain::level::LevelList;
 use crate::domain::order::Order;
 use crate::domain::outcome::{Movement, NewUser, PostedEntry};
 use crate::domain::product::{Product, ProductView};
@@ -45,6 +55,7 @@ use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::{FamilyId, Operation, OrderId, ProductId, Seq, UserId};
 use crate::journal::{HaltReason, disk::Disk};
+use crate::messages::dispatcher::Control;
 use crate::owners::admission::Admission;
 use crate::owners::homes::{self, Homes};
 use crate::owners::{Ground, Supervisor};
@@ -68,7 +79,11 @@ struct Inner {
     balances: Arc<Supervisor<Balance>>,
     sessions: Arc<Supervisor<Session>>,
     directories: Arc<Supervisor<Directory>>,
+    distributors: Arc<Supervisor<Distributor>>,
+    levels: Arc<Supervisor<LevelList>>,
     admission: Arc<Admission>,
+    /// What messages ask for has places of its own: neither takes them from the other.
+    background: Arc<Admission>,
     acknowledged: Acknowledged,
     homes: Arc<Homes>,
     store: Arc<dyn Store>,
@@ -77,6 +92,7 @@ struct Inner {
     disk: Arc<dyn Disk>,
     fingerprints: fingerprints::Fingerprints,
     secret: Vec<u8>,
+    dispatch: Arc<Control>,
     passwords: Passwords,
     record_bytes_max: usize,
     next_shard: AtomicU16,

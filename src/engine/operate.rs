@@ -75,7 +75,7 @@ impl Inner {
         // On the heap at once: a future of this size is not to be moved about.
         let run = Box::pin(async move {
             // Kept until the answer is there: a shutdown waits for refusals that are still to be written down, too.
-            let _permit = engine.enter(call.durability)?;
+            let _permit = engine.enter(&call)?;
             let key = match (&call.key, call.caller) {
                 (Some(key), Some(caller)) => {
                     let request = engine.fingerprints.of_request(operation, &request);
@@ -122,7 +122,7 @@ impl Inner {
         }
         answer.await.unwrap_or_else(|_| {
             // The task ended without an answer: it panicked, or its arbiter is gone.
-            if !self.admission.is_closed() {
+            if !self.background.is_closed() {
                 self.ground.halt.halt(HaltReason::Panic("an operation's thread".into()));
             }
             Err(EngineError::Unknown)
@@ -130,8 +130,9 @@ impl Inner {
     }
 
     /// A place for one more mutation, if the engine takes any.
-    pub(super) fn enter(self: &Arc<Self>, durability: Durability) -> Result<Permit, EngineError> {
-        let permit = Admission::enter(&self.admission).map_err(|no| match no {
+    pub(super) fn enter(self: &Arc<Self>, call: &Call) -> Result<Permit, EngineError> {
+        let places = if call.background { &self.background } else { &self.admission };
+        let permit = Admission::enter(places).map_err(|no| match no {
             NoPermit::Overloaded => Busy::Overloaded,
             NoPermit::Closing => Busy::ShuttingDown,
         })?;
@@ -143,7 +144,7 @@ impl Inner {
         if records >= self.options.backlog_records_max || bytes >= self.options.backlog_bytes_max {
             return Err(Busy::BacklogFull.into());
         }
-        if durability == Durability::Store && !self.store_status.is_reachable() {
+        if call.durability == Durability::Store && !self.store_status.is_reachable() {
             return Err(Busy::StoreUnavailable.into());
         }
         Ok(permit)

@@ -1,6 +1,8 @@
 //! How an engine is set up. Plain values: the configuration file and its layers are the command line's business.
 
 use crate::journal::JournalOptions;
+use crate::messages::Profiles;
+use crate::messages::webhook::WebhookOptions;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +43,10 @@ pub struct EngineOptions {
     pub access_token_seconds: i64,
     pub password_concurrency: usize,
     pub password_queue: usize,
+    /// How often messages are tried.
+    pub profiles: Profiles,
+    /// Who is told of shipped orders.
+    pub webhook: Option<WebhookOptions>,
 }
 
 impl EngineOptions {
@@ -68,6 +74,8 @@ impl EngineOptions {
             access_token_seconds: 900,
             password_concurrency: 2,
             password_queue: 64,
+            profiles: Profiles::default(),
+            webhook: None,
         }
     }
 }

@@ -6,10 +6,11 @@ use super::lines::{LineRequest, total_of};
 use super::operate::{Stop, Work};
 use super::{EngineError, Inner};
 use crate::domain::balance::{Balance, BalanceCommand};
+use crate::domain::message::{Message, Payload};
 use crate::domain::order::{GoodsReturn, Order, OrderLine, OrderStatus, ReturnLine, Step};
 use crate::domain::product::{Details, Product, ProductClaim};
 use crate::domain::rejection::Missing;
-use crate::domain::{Money, OrderId, ProductId, Rejection, ReturnId, Seq, UserId};
+use crate::domain::{MessageId, Money, OrderId, ProductId, Rejection, ReturnId, Seq, UserId};
 use crate::owners::messages::{Committed, Glimpse};
 use crate::owners::{Party, Pin, PinError};
 use futures_util::future::join_all;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// What one line may take in the journal: its numbers and a name of 200 characters.
-const LINE_BYTES: usize = 1_024;
+pub(super) const LINE_BYTES: usize = 1_024;
 
 /// Which step is to be taken on an order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,21 +62,12 @@ pub(super) async fn order(mut work: Work, request: OrderRequest) -> Result<Commi
     }
     let _payer_permit = work.admit(&payer)?;
     let space = work.space().await?;
-    let mut parties: Vec<Box<dyn Party>> = Vec::with_capacity(products.len());
-    let mut details: BTreeMap<ProductId, Arc<Details>> = BTreeMap::new();
-    for (id, product) in &products {
-        let claim = ProductClaim::Units(units.get(id).copied().unwrap_or(0));
-        let Some((hold, terms)) = work.claim(product, claim, None).await? else {
-            return Err(EngineError::Internal.into());
-        };
-        let stale = request.lines.iter().any(|line| line.product_id == *id && line.unit_price != terms.price);
-        if request.pricing == Pricing::Claimed && stale {
-            let rejection = Rejection::PriceChanged { product_id: *id, unit_price: terms.price };
-            return Err(work.refused(rejection, product.cell.last()));
-        }
-        details.insert(*id, terms);
-        parties.push(Box::new(hold));
-    }
+    let terms = |line: &LineRequest| (line.product_id, line.unit_price);
+    let claimed: Vec<_> = match request.pricing {
+        Pricing::Claimed => request.lines.iter().map(terms).collect(),
+        Pricing::AsGiven => Vec::new(),
+    };
+    let (parties, details) = hold_units(&mut work, &products, &units, &claimed).await?;
     let Some(order) = priced(&engine, request.user_id, &request.lines, |id| details.get(&id).cloned()) else {
         return Err(too_dear(&mut work, &payer).await);
     };
@@ -103,7 +95,10 @@ pub(super) async fn step(mut work: Work, request: StepRequest, kind: StepKind) -
         let parties = hold_room(&mut work, &products, &order.units()).await?;
         let command = match kind {
             StepKind::Cancel => BalanceCommand::Cancel(order),
-            StepKind::Ship => BalanceCommand::Ship(order),
+            StepKind::Ship => {
+                let message = shipped(&engine, &order);
+                BalanceCommand::Ship { order, message }
+            }
             StepKind::Deliver => BalanceCommand::Deliver(order),
         };
         if let Some(committed) = work.commit(&owner, command, parties, space, Some(read_at)).await? {
@@ -151,6 +146,16 @@ pub(super) async fn take_back(mut work: Work, request: ReturnRequest) -> Result<
     }
 }
 
+/// What tells the outside that an order was shipped.
+fn shipped(engine: &Inner, order: &Order) -> Arc<Message> {
+    Arc::new(Message {
+        id: MessageId::new(Uuid::now_v7()),
+        user_id: order.user_id,
+        payload: Payload::OrderShipped { order_id: order.id, total: order.total },
+        created_at: engine.ground.clock.now(),
+    })
+}
+
 /// An order as it stands in memory or in the store, and as of when.
 pub(super) struct Found {
     pub order: Arc<Order>,
@@ -160,7 +165,7 @@ pub(super) struct Found {
 
 /// Finds an order wherever it is. Later changes than `read_at` are known to its owner.
 pub(super) async fn find(engine: &Inner, id: OrderId) -> Result<Option<Found>, EngineError> {
-    if let Some(user_id) = engine.ground.unstored.owner_of(id) {
+    if let Some(user_id) = engine.ground.unstored.owner_of(id.get()) {
         let owner = engine.pin(&engine.balances, user_id, Missing::User).await?;
         let placed = engine.view(&owner, move |glimpse| glimpse.desk.placed(id)).await?;
         if let Some((order, read_at)) = placed {
@@ -189,7 +194,10 @@ impl Inner {
 }
 
 /// Pins every product of an order; unknown ones refuse the whole, all of them named.
-async fn pin_products(engine: &Inner, ids: impl Iterator<Item = ProductId>) -> Result<Products, Stop> {
+pub(super) async fn pin_products(
+    engine: &Inner,
+    ids: impl Iterator<Item = ProductId>,
+) -> Result<Products, Stop> {
     let mut products = Products::new();
     let mut unknown = Vec::new();
     for (id, pinned) in join_all(ids.map(|id| async move { (id, engine.products.pin(id).await) })).await {
@@ -204,6 +212,30 @@ async fn pin_products(engine: &Inner, ids: impl Iterator<Item = ProductId>) -> R
     }
     let product_id = unknown.remove(0);
     Err(engine.edge_rejection(Rejection::UnknownProduct { product_id, further: unknown }).into())
+}
+
+/// Units of each product, in ascending order, with its terms. `claimed` prices have to be the products' own.
+pub(super) async fn hold_units(
+    work: &mut Work,
+    products: &Products,
+    units: &BTreeMap<ProductId, i64>,
+    claimed: &[(ProductId, Money)],
+) -> Result<(Vec<Box<dyn Party>>, BTreeMap<ProductId, Arc<Details>>), Stop> {
+    let mut parties: Vec<Box<dyn Party>> = Vec::with_capacity(products.len());
+    let mut details = BTreeMap::new();
+    for (id, product) in products {
+        let claim = ProductClaim::Units(units.get(id).copied().unwrap_or(0));
+        let Some((hold, terms)) = work.claim(product, claim, None).await? else {
+            return Err(EngineError::Internal.into());
+        };
+        if claimed.iter().any(|(product_id, price)| product_id == id && *price != terms.price) {
+            let rejection = Rejection::PriceChanged { product_id: *id, unit_price: terms.price };
+            return Err(work.refused(rejection, product.cell.last()));
+        }
+        details.insert(*id, terms);
+        parties.push(Box::new(hold));
+    }
+    Ok((parties, details))
 }
 
 /// Room at each product for units that come back, in ascending order.
@@ -224,7 +256,7 @@ async fn hold_room(
 }
 
 /// The order at the lines' prices; `None` when its total would pass the limit.
-fn priced(
+pub(super) fn priced(
     engine: &Inner,
     user_id: UserId,
     lines: &[LineRequest],

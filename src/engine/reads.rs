@@ -24,7 +24,7 @@ type Page2<T> = Result<Read<Listed<T>>, EngineError>;
 
 impl Inner {
     /// One entity's state, durable when it leaves.
-    async fn look<K: Kind, T: Send + 'static>(
+    pub(super) async fn look<K: Kind, T: Send + 'static>(
         &self,
         supervisor: &Supervisor<K>,
         id: K::Id,
@@ -52,7 +52,7 @@ impl Inner {
     }
 
     /// Waits (bounded) until the position is durable.
-    async fn reached(&self, min_seq: Option<Seq>) -> Result<(), EngineError> {
+    pub(super) async fn reached(&self, min_seq: Option<Seq>) -> Result<(), EngineError> {
         let Some(seq) = min_seq.filter(|seq| *seq > self.ground.durable.get()) else { return Ok(()) };
         self.handed_out(seq)?;
         match tokio::time::timeout(self.options.read_timeout, self.ground.durable.wait(seq)).await {
@@ -62,7 +62,7 @@ impl Inner {
     }
 
     /// Waits (bounded) until the store has what the caller asks for and what the caller was told.
-    async fn caught_up(&self, fresh: Freshness) -> Result<(), EngineError> {
+    pub(super) async fn caught_up(&self, fresh: Freshness) -> Result<(), EngineError> {
         let own = fresh.caller.map_or(Seq::ZERO, |caller| self.acknowledged.last(caller));
         let wanted = own.max(fresh.min_seq.unwrap_or_default());
         if wanted <= self.ground.stored.get() {
@@ -191,7 +191,7 @@ impl Inner {
     }
 
     /// The records of a user that the store may not have, durable, and the position that they are complete for.
-    async fn unstored_of(
+    pub(super) async fn unstored_of(
         &self,
         id: UserId,
         fresh: Freshness,
@@ -249,11 +249,11 @@ impl Inner {
 }
 
 /// One row more than wanted tells whether there is a next page.
-const fn one_more(page: Page) -> Page {
+pub(super) const fn one_more(page: Page) -> Page {
     Page { limit: page.limit.saturating_add(1), before: page.before }
 }
 
-fn cut<T>(rows: Vec<Row<T>>, page: Page) -> Listed<T> {
+pub(super) fn cut<T>(rows: Vec<Row<T>>, page: Page) -> Listed<T> {
     newest(rows.into_iter().map(|row| (row.cursor, row.value)).collect(), page)
 }
 
@@ -271,7 +271,7 @@ fn newest_orders(rows: BTreeMap<u64, Order>, page: Page) -> Listed<Order> {
 }
 
 /// The newest rows of a page, and where the next one begins.
-fn newest<T>(rows: BTreeMap<u64, T>, page: Page) -> Listed<T> {
+pub(super) fn newest<T>(rows: BTreeMap<u64, T>, page: Page) -> Listed<T> {
     let limit = page.limit as usize;
     let more = rows.len() > limit;
     let mut next = None;

@@ -1,4 +1,4 @@
-//! The way out, in order: admit nothing, await everything, close the journal, flush, release the store.
+//! The way out, in order: start no message, admit nothing, await everything, close the journal, flush, release the store.
 
 use super::Inner;
 use std::sync::Arc;
@@ -18,7 +18,10 @@ pub struct Shutdown {
 
 impl Inner {
     pub(super) async fn shutdown(self: &Arc<Self>) -> Shutdown {
+        self.dispatch.stop();
         self.admission.close().await;
+        self.dispatch.ended().await;
+        self.background.close().await;
         let closing = self.clone();
         // Joins the journal's threads, which may be inside an fdatasync.
         let _ = self.runtime.spawn_blocking(move || closing.ground.journal.close()).await;

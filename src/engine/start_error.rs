@@ -37,6 +37,8 @@ pub enum StartError {
     NoRoom { path: PathBuf, needed: u64, free: u64 },
     #[error("others than its owner may use the secret in {0}; `chmod 600 {0}` mends that")]
     Exposed(PathBuf),
+    #[error("webhook.secret cannot be used: {0}")]
+    Webhook(String),
     #[error("the secret in {0} is shorter than 32 bytes; restore it from a copy")]
     Secret(PathBuf),
 }

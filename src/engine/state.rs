@@ -3,10 +3,13 @@
 use super::Inner;
 use crate::domain::balance::Balance;
 use crate::domain::directory::Directory;
+use crate::domain::distributor::Distributor;
 use crate::domain::ids::ShardId;
+use crate::domain::level::LevelList;
 use crate::domain::product::Product;
 use crate::domain::session::Session;
 use crate::domain::{FamilyId, ProductId, UserId};
+use crate::owners::kinds::TheLevels;
 use crate::owners::{Kind, Pin, Supervisor};
 use serde::Serialize;
 
@@ -134,7 +137,14 @@ impl Inner {
     pub(super) async fn owners(&self, kind: Option<&str>, limit: usize) -> Option<Vec<OwnerState>> {
         let every = kind.is_none();
         let wants = |name| every || kind == Some(name);
-        let known = [Product::NAME, Balance::NAME, Session::NAME, Directory::NAME];
+        let known = [
+            Product::NAME,
+            Balance::NAME,
+            Session::NAME,
+            Directory::NAME,
+            Distributor::NAME,
+            LevelList::NAME,
+        ];
         if !every && !known.iter().any(|name| wants(name)) {
             return None;
         }
@@ -151,6 +161,12 @@ impl Inner {
         if wants(Directory::NAME) && states.len() < limit {
             states.extend(self.observe_all(&self.directories, limit - states.len()).await);
         }
+        if wants(Distributor::NAME) && states.len() < limit {
+            states.extend(self.observe_all(&self.distributors, limit - states.len()).await);
+        }
+        if wants(LevelList::NAME) && states.len() < limit {
+            states.extend(self.observe_all(&self.levels, limit - states.len()).await);
+        }
         Some(states)
     }
 
@@ -160,6 +176,8 @@ impl Inner {
             Balance::NAME => self.observe_one(&self.balances, UserId::new(id.parse().ok()?)).await,
             Session::NAME => self.observe_one(&self.sessions, FamilyId::new(id.parse().ok()?)).await,
             Directory::NAME => self.observe_one(&self.directories, ShardId::new(id.parse().ok()?)).await,
+            Distributor::NAME => self.observe_one(&self.distributors, UserId::new(id.parse().ok()?)).await,
+            LevelList::NAME => self.observe_one(&self.levels, TheLevels).await,
             _ => return None,
         })
     }
@@ -176,11 +194,28 @@ impl Inner {
         gauge("purser_store_reachable", f64::from(u8::from(self.store_status.is_reachable())));
         gauge("purser_permits_used", self.admission.running() as f64);
         gauge("purser_permits_max", self.admission.most() as f64);
+        let messages = self.dispatch.stats();
+        let oldest = messages.oldest_ready_seconds(self.ground.clock.now());
+        gauge("purser_messages_oldest_ready_seconds", oldest);
+        for (kind, stats) in messages.by_kind {
+            let counts = [
+                ("ready", stats.ready),
+                ("delayed", stats.delayed),
+                ("running", stats.running),
+                ("failed", stats.failed),
+            ];
+            for (status, count) in counts {
+                metrics::gauge!("purser_messages", "kind" => kind.word(), "status" => status)
+                    .set(count as f64);
+            }
+        }
         let residents = [
             (Product::NAME, self.products.residents()),
             (Balance::NAME, self.balances.residents()),
             (Session::NAME, self.sessions.residents()),
             (Directory::NAME, self.directories.residents()),
+            (Distributor::NAME, self.distributors.residents()),
+            (LevelList::NAME, self.levels.residents()),
         ];
         for (kind, count) in residents {
             metrics::gauge!("purser_owners_resident", "kind" => kind).set(count as f64);

@@ -11,8 +11,8 @@ use super::throttle::Throttle;
 use super::token_cache::TokenCache;
 use super::tokens::{Access, Tokens};
 use super::{
-    HttpOptions, auth, balances, document, explanations, items, operations, orders, purchases, returns,
-    stock, users,
+    HttpOptions, auth, balances, distributors, document, explanations, items, messages, operations, orders,
+    purchases, returns, stock, users, withdrawals,
 };
 use crate::domain::Timestamp;
 use crate::engine::Engine;
@@ -149,6 +149,9 @@ pub fn api(config: &mut ServiceConfig<'_>) {
     auth::routes(config);
     returns::routes(config);
     users::routes(config);
+    withdrawals::routes(config);
+    distributors::routes(config);
+    messages::routes(config);
     operations::api_routes(config);
 }
 

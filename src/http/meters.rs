@@ -76,6 +76,11 @@ pub fn describe() {
 const COUNTERS: &[(&str, &str)] = &[
     ("purser_http_requests_total", "Requests answered, by route and status"),
     ("purser_purchases_total", "Purchases and orders by result: ok, or the refusal's code"),
+    (
+        "purser_message_attempts_total",
+        "Attempts of messages, by kind and result: done, failed or interrupted",
+    ),
+    ("purser_messages_dead_total", "Messages that became dead letters, by kind"),
     ("purser_store_refused_total", "Batches that the store refused for another reason than being away"),
 ];
 
@@ -98,6 +103,11 @@ const GAUGES: &[(&str, &str)] = &[
     ("purser_store_reachable", "1 if the store could be reached last time, else 0"),
     ("purser_permits_used", "Operations in progress"),
     ("purser_permits_max", "Operations that may be in progress; the next one is answered 503 overloaded"),
+    ("purser_messages", "Messages that are not done, by kind and status: ready, delayed, running, failed"),
+    (
+        "purser_messages_oldest_ready_seconds",
+        "Time that the longest waiting of the ready messages has been ready",
+    ),
     ("purser_owners_resident", "Owners in memory, by kind"),
     ("purser_http_connections", "Connections that are open"),
     ("purser_http_replies_bytes", "Bytes of large replies that their clients have not taken yet"),

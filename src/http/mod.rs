@@ -6,6 +6,7 @@ mod auth;
 mod balances;
 mod body;
 mod connection;
+mod distributors;
 mod document;
 mod drain;
 mod explanations;
@@ -14,6 +15,7 @@ mod head;
 mod headers;
 mod items;
 mod lines;
+mod messages;
 mod meters;
 mod observe;
 mod operation_views;
@@ -34,6 +36,7 @@ mod token_cache;
 pub mod tokens;
 mod users;
 mod validate;
+mod withdrawals;
 
 pub use problem::Problem;
 

@@ -85,8 +85,9 @@ async fn owners(web: Web, _admin: Admin, query: Query) -> Answer {
     let kind = query.text("kind")?;
     let limit = usize::try_from(query.limit()?).unwrap_or_default();
     let states = web.engine().owners(kind.as_deref(), limit).await;
-    let states =
-        states.ok_or_else(|| Problem::bad_request("kind must be product, balance, session or directory"))?;
+    let states = states.ok_or_else(|| {
+        Problem::bad_request("kind must be product, balance, session, directory, distributor or levels")
+    })?;
     reply::json(StatusCode::OK, &OwnersView::of(&states))
 }
 

@@ -94,16 +94,13 @@ fn answer_step(web: &Web, reply: &Reply) -> Answer {
 /// Places an order, all or nothing.
 ///
 /// The prices are the client's claim: if one is not the item's, 409 `price_changed`. An admin's prices are taken as given
-/// (point of sale, import), and `user_id` says for whom the admin buys.
-#[utoipa::path(tag = "orders", request_body = OrderDto, responses((status = 201, body = PlacedView)),
+/// (point of sale, import), and `user_id` says for whom the admin buys. With `Prefer: respond-async` the order is accepted as
+/// pending and decided in the background: it ends as processed, or as failed with the refusal.
+#[utoipa::path(tag = "orders", request_body = OrderDto,
+    responses((status = 201, body = PlacedView), (status = 202, body = PlacedView)),
     security(("bearer" = [])))]
 #[post("/orders")]
 async fn place(web: Web, caller: Caller, terms: Terms, body: Body<OrderDto>) -> Answer {
-    if terms.respond_async {
-        return Err(Problem::bad_request(
-            "prefer: respond-async is not supported; orders are decided at once",
-        ));
-    }
     let NewOrder { lines, user_id } = body.0;
     let user_id = user_id.unwrap_or(caller.user_id);
     if user_id != caller.user_id && !caller.is_admin() {
@@ -112,8 +109,13 @@ async fn place(web: Web, caller: Caller, terms: Terms, body: Body<OrderDto>) -> 
     let pricing = if caller.is_admin() { Pricing::AsGiven } else { Pricing::Claimed };
     let started = Instant::now();
     let request = OrderRequest { user_id, lines: lines.clone(), pricing };
-    let ordered = web.engine().order(terms.by(&caller), request).await;
-    web.count_purchase(result_word(&ordered), started.elapsed());
+    let ordered = if terms.respond_async {
+        web.engine().accept_order(terms.by(&caller), request).await
+    } else {
+        let ordered = web.engine().order(terms.by(&caller), request).await;
+        web.count_purchase(result_word(&ordered), started.elapsed());
+        ordered
+    };
     let reply = ordered.map_err(|error| blame_lines(error, &lines))?;
     match &reply.outcome {
         Outcome::Ordered { order_id, status, .. } => {
@@ -123,7 +125,9 @@ async fn place(web: Web, caller: Caller, terms: Terms, body: Body<OrderDto>) -> 
                 status: status.word(),
                 seq: reply.seq.get(),
             };
-            reply::mutation(StatusCode::CREATED, &reply, &view)
+            let code =
+                if *status == OrderStatus::Pending { StatusCode::ACCEPTED } else { StatusCode::CREATED };
+            reply::mutation(code, &reply, &view)
         }
         other => Err(reply::misfit(other)),
     }

@@ -67,6 +67,7 @@ impl From<Rejection> for Problem {
             Rejection::StockLimit { product_id } => conflict(detail).with("product_id", product_id.get()),
             // `status` is taken by RFC 9457 for the number, so the state has a name of its own.
             Rejection::InvalidState { status, .. } => conflict(detail).with("state", status.word()),
+            Rejection::WithdrawalEnded { status } => conflict(detail).with("state", status.word()),
             Rejection::BalanceLimit | Rejection::EmailTaken | Rejection::SkuTaken => conflict(detail),
             Rejection::VersionConflict { revision } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, code, detail).with("revision", revision)

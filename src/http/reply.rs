@@ -10,8 +10,6 @@ use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde::{Serialize, Serializer};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 /// What a handler answers.
@@ -100,16 +98,9 @@ pub fn misfit(outcome: &crate::domain::Outcome) -> Problem {
 /// `#[serde(serialize_with = "rfc3339")]`: UTC, written without an allocation.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 pub fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    let nanos = i128::from(at.micros()) * 1_000;
-    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(serde::ser::Error::custom)?;
     let mut buffer = [0; 40];
-    let mut rest = &mut buffer[..];
-    at.format_into(&mut rest, &Rfc3339).map_err(serde::ser::Error::custom)?;
-    // Not the returned count: it leaves out parts of the fraction.
-    let left = rest.len();
-    let written = buffer.len() - left;
-    let text = buffer.get(..written).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
-    serializer.serialize_str(text)
+    let text = at.write_rfc3339(&mut buffer);
+    serializer.serialize_str(text.ok_or_else(|| serde::ser::Error::custom("a time beyond the year 9999"))?)
 }
 
 /// The same for a time that may be missing.

@@ -6,7 +6,8 @@ use super::messages::{AskKey, KeyAnswer};
 use super::slot::Pin;
 use crate::domain::balance::Balance;
 use crate::domain::order::Order;
-use crate::domain::{Event, OrderId, Record, Seq, Timestamp};
+use crate::domain::withdrawal::Withdrawal;
+use crate::domain::{Event, OrderId, Record, Seq, Timestamp, WithdrawalId};
 use crate::store::StoredKey;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -89,6 +90,27 @@ impl BalanceDesk {
         self.unstored.iter().rev().find_map(|record| {
             record.events.iter().find_map(|event| match event {
                 Event::OrderPlaced(order) if order.id == id => Some((order.clone(), record.seq)),
+                _ => None,
+            })
+        })
+    }
+
+    /// A withdrawal as it was at `read_at`, with what happened to it since.
+    pub fn withdrawal(&self, withdrawal: &Withdrawal, read_at: Seq) -> Withdrawal {
+        let mut withdrawal = *withdrawal;
+        for record in self.unstored.iter().filter(|record| record.seq > read_at) {
+            record.events.iter().for_each(|event| withdrawal.apply(event, record.at));
+        }
+        withdrawal
+    }
+
+    /// A withdrawal that was asked for in a record which the store may not have, as it was asked for, and that position.
+    pub fn asked(&self, id: WithdrawalId) -> Option<(Withdrawal, Seq)> {
+        self.unstored.iter().rev().find_map(|record| {
+            record.events.iter().find_map(|event| match event {
+                Event::WithdrawalRequested(withdrawal) if withdrawal.id == id => {
+                    Some((**withdrawal, record.seq))
+                }
                 _ => None,
             })
         })

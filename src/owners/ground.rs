@@ -2,7 +2,9 @@
 
 use super::index::{Revocations, UnstoredObjects};
 use crate::clock::Clock;
+use crate::domain::message::MessageTurn;
 use crate::journal::{Halt, Journal, Position};
+use crate::messages::Board;
 use crate::store::StoreReader;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ pub struct Ground {
     pub halt: Arc<Halt>,
     pub unstored: UnstoredObjects,
     pub revocations: Revocations,
+    /// Messages that are not done.
+    pub messages: Arc<Board>,
     pub limits: Limits,
 }
 
@@ -32,4 +36,12 @@ pub struct Limits {
     pub operations_per_owner: u32,
     /// Callers that may wait for loads of one kind at once, so that a store that is slow leaves room for what needs none.
     pub waiting_for_loads: usize,
+}
+
+impl Ground {
+    /// A step with the message as it now stands. Only for the owner that keeps it, in its turn.
+    pub fn standing(&self, turn: &MessageTurn) -> MessageTurn {
+        let open = self.messages.get(turn.id).map(|posted| posted.open);
+        MessageTurn { open, ..turn.clone() }
+    }
 }

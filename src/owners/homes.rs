@@ -60,6 +60,11 @@ impl Homes {
         Ok(Self { own, next: AtomicUsize::new(0), system })
     }
 
+    /// The first of the engine's own arbiters, for what runs beside the owners.
+    pub fn first(&self) -> &Home {
+        &self.own[0]
+    }
+
     /// Where a new owner should live, and an operation run: here, if this thread lent its arbiter, else on one of the
     /// engine's own.
     pub fn choose(&self) -> Home {

@@ -1,23 +1,28 @@
 //! Engine-wide look-ups that spare a hop: which owner holds an object that the store may not have yet, and which session
 //! families were revoked while their access tokens still run.
 
-use crate::domain::{Event, FamilyId, OrderId, Record, Seq, Timestamp, UserId};
+use crate::domain::{Event, FamilyId, Record, Seq, Timestamp, UserId};
 use dashmap::DashMap;
 use foldhash::quality::RandomState;
 use std::sync::atomic::{AtomicI64, Ordering};
+use uuid::Uuid;
 
-/// Orders with changes that are not stored yet, and their owners. Filled before the enqueue, so that whoever learns of an
-/// order finds it here or in the store.
+/// Orders and withdrawals with changes that are not stored yet, and their owners. Filled before the enqueue, so that whoever
+/// learns of one finds it here or in the store.
 #[derive(Debug, Default)]
 pub struct UnstoredObjects {
-    orders: DashMap<OrderId, (UserId, u32), RandomState>,
+    objects: DashMap<Uuid, (UserId, u32), RandomState>,
 }
 
-fn touched_order(event: &Event) -> Option<(OrderId, UserId)> {
+fn touched(event: &Event) -> Option<(Uuid, UserId)> {
     match event {
-        Event::OrderPlaced(order) => Some((order.id, order.user_id)),
-        Event::OrderAdvanced { order_id, user_id, .. } => Some((*order_id, *user_id)),
-        Event::GoodsReturned(goods) => goods.order_id.map(|order_id| (order_id, goods.user_id)),
+        Event::OrderPlaced(order) => Some((order.id.get(), order.user_id)),
+        Event::OrderAdvanced { order_id, user_id, .. } | Event::OrderFailed { order_id, user_id, .. } => {
+            Some((order_id.get(), *user_id))
+        }
+        Event::GoodsReturned(goods) => goods.order_id.map(|order_id| (order_id.get(), goods.user_id)),
+        Event::WithdrawalRequested(withdrawal) => Some((withdrawal.id.get(), withdrawal.user_id)),
+        Event::WithdrawalEnded { withdrawal_id, user_id, .. } => Some((withdrawal_id.get(), *user_id)),
         _ => None,
     }
 }
@@ -25,32 +30,32 @@ fn touched_order(event: &Event) -> Option<(OrderId, UserId)> {
 impl UnstoredObjects {
     /// To be called for the events of a record right before it is enqueued.
     pub fn add(&self, events: &[Event]) {
-        for (order_id, user_id) in events.iter().filter_map(touched_order) {
-            self.orders.entry(order_id).or_insert((user_id, 0)).1 += 1;
+        for (id, user_id) in events.iter().filter_map(touched) {
+            self.objects.entry(id).or_insert((user_id, 0)).1 += 1;
         }
     }
 
     /// To be called once the record is stored.
     pub fn remove(&self, record: &Record) {
-        for (order_id, _) in record.events.iter().filter_map(touched_order) {
-            self.orders.remove_if_mut(&order_id, |_, (_, changes)| {
+        for (id, _) in record.events.iter().filter_map(touched) {
+            self.objects.remove_if_mut(&id, |_, (_, changes)| {
                 *changes = changes.saturating_sub(1);
                 *changes == 0
             });
         }
     }
 
-    /// The user whose owner has changes of this order that the store may not have.
-    pub fn owner_of(&self, order_id: OrderId) -> Option<UserId> {
-        self.orders.get(&order_id).map(|entry| entry.0)
+    /// The user whose owner has changes of this order or withdrawal that the store may not have.
+    pub fn owner_of(&self, id: Uuid) -> Option<UserId> {
+        self.objects.get(&id).map(|entry| entry.0)
     }
 
     pub fn len(&self) -> usize {
-        self.orders.len()
+        self.objects.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.orders.is_empty()
+        self.objects.is_empty()
     }
 }
 

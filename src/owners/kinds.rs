@@ -5,8 +5,11 @@ use super::desk::BalanceDesk;
 use super::ground::Ground;
 use crate::domain::balance::{Balance, BalanceCommand, BalanceView};
 use crate::domain::directory::Directory;
+use crate::domain::distributor::{Distributor, DistributorCommand, DistributorView};
 use crate::domain::entity::Entity;
 use crate::domain::ids::ShardId;
+use crate::domain::level::LevelList;
+use crate::domain::message::{Keeper, MessageTurn};
 use crate::domain::order::Order;
 use crate::domain::product::{Product, ProductView};
 use crate::domain::session::{Session, SessionView};
@@ -58,6 +61,7 @@ pub trait Kind: Entity {
         _command: &Self::Command,
         _desk: &Self::Desk,
         _read_at: Option<Seq>,
+        _ground: &Ground,
     ) -> Option<Self::Command> {
         None
     }
@@ -129,8 +133,9 @@ impl Kind for Balance {
         Ok(Snapshot { value, watermark: snapshot.watermark })
     }
 
-    fn remember(&mut self, desk: &mut BalanceDesk, record: &Arc<Record>, _: &Ground) {
+    fn remember(&mut self, desk: &mut BalanceDesk, record: &Arc<Record>, ground: &Ground) {
         desk.remember(record);
+        ground.messages.note(record, Keeper::Balance, self.id());
     }
 
     fn forget(&mut self, desk: &mut BalanceDesk, stored: Seq) -> Seq {
@@ -141,12 +146,39 @@ impl Kind for Balance {
         command: &BalanceCommand,
         desk: &BalanceDesk,
         read_at: Option<Seq>,
+        ground: &Ground,
     ) -> Option<BalanceCommand> {
-        let read_at = read_at?;
+        let standing = |turn: &MessageTurn| ground.standing(turn);
+        let read_at = match (read_at, command) {
+            (Some(read_at), _) => read_at,
+            (None, BalanceCommand::Message { turn, order: None }) => {
+                return Some(BalanceCommand::Message { turn: standing(turn), order: None });
+            }
+            (None, _) => return None,
+        };
         let current = |order: &Arc<Order>| Arc::new(desk.overlaid(order, read_at));
         Some(match command {
             BalanceCommand::Cancel(order) => BalanceCommand::Cancel(current(order)),
-            BalanceCommand::Ship(order) => BalanceCommand::Ship(current(order)),
+            BalanceCommand::Ship { order, message } => {
+                BalanceCommand::Ship { order: current(order), message: message.clone() }
+            }
+            BalanceCommand::Decide { order, failure, turn } => BalanceCommand::Decide {
+                order: current(order),
+                failure: failure.clone(),
+                turn: standing(turn),
+            },
+            BalanceCommand::CompleteWithdrawal { withdrawal, message } => {
+                BalanceCommand::CompleteWithdrawal {
+                    withdrawal: desk.withdrawal(withdrawal, read_at),
+                    message: message.clone(),
+                }
+            }
+            BalanceCommand::RejectWithdrawal(withdrawal) => {
+                BalanceCommand::RejectWithdrawal(desk.withdrawal(withdrawal, read_at))
+            }
+            BalanceCommand::Message { turn, order } => {
+                BalanceCommand::Message { turn: standing(turn), order: order.as_ref().map(current) }
+            }
             BalanceCommand::Deliver(order) => BalanceCommand::Deliver(current(order)),
             BalanceCommand::TakeBack { goods, order: Some(order) } => {
                 BalanceCommand::TakeBack { goods: goods.clone(), order: Some(current(order)) }
@@ -230,5 +262,88 @@ impl Kind for Directory {
 
     fn holds(&self) -> i64 {
         i64::try_from(self.open_holds()).unwrap_or(i64::MAX)
+    }
+}
+
+#[async_trait]
+impl Kind for Distributor {
+    const NAME: &'static str = "distributor";
+    type Id = UserId;
+    type Desk = ();
+
+    /// Whoever has withdrawn nothing yet is loaded as such: that the user exists, others make sure of.
+    async fn load(
+        store: &dyn Store,
+        ids: &[UserId],
+        _: &Ground,
+    ) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+        let snapshot = store.load_distributors(ids).await?;
+        let loaded = |view: DistributorView| Loaded {
+            id: view.user_id,
+            total: view.withdrawn_total,
+            version: view.version,
+            entity: Self::stored(view),
+            desk: (),
+        };
+        let value = snapshot.value.into_iter().map(loaded).collect();
+        Ok(Snapshot { value, watermark: snapshot.watermark })
+    }
+
+    fn remember(&mut self, (): &mut (), record: &Arc<Record>, ground: &Ground) {
+        ground.messages.note(record, Keeper::Distributor, self.id());
+    }
+
+    fn bring_up_to_date(
+        command: &DistributorCommand,
+        (): &(),
+        _: Option<Seq>,
+        ground: &Ground,
+    ) -> Option<DistributorCommand> {
+        Some(match command {
+            DistributorCommand::QueueCheck(_) => return None,
+            DistributorCommand::Check { levels, turn, others, withdrawal_id } => DistributorCommand::Check {
+                levels: levels.clone(),
+                turn: ground.standing(turn),
+                others: others.iter().map(|other| ground.standing(other)).collect(),
+                withdrawal_id: *withdrawal_id,
+            },
+            DistributorCommand::Message(turn) => DistributorCommand::Message(ground.standing(turn)),
+        })
+    }
+
+    fn holds(&self) -> i64 {
+        self.open_holds()
+    }
+}
+
+/// The one list of levels.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TheLevels;
+
+impl Display for TheLevels {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("all")
+    }
+}
+
+#[async_trait]
+impl Kind for LevelList {
+    const NAME: &'static str = "levels";
+    type Id = TheLevels;
+    type Desk = ();
+
+    async fn load(
+        store: &dyn Store,
+        _: &[TheLevels],
+        _: &Ground,
+    ) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError> {
+        let snapshot = store.levels().await?;
+        let entity = Self::stored(snapshot.value);
+        let value = vec![Loaded { id: TheLevels, entity, desk: (), total: 0, version: 0 }];
+        Ok(Snapshot { value, watermark: snapshot.watermark })
+    }
+
+    fn holds(&self) -> i64 {
+        0
     }
 }

@@ -129,7 +129,8 @@ impl<K: Kind> Owner<K> {
         }
         let now = self.ground.clock.now();
         let decide = || {
-            let current = K::bring_up_to_date(&commit.command, &self.desk, commit.cause.read_at);
+            let current =
+                K::bring_up_to_date(&commit.command, &self.desk, commit.cause.read_at, &self.ground);
             self.entity.decide(current.as_ref().unwrap_or(&commit.command), now, contended)
         };
         let Ok(verdict) = catch_unwind(AssertUnwindSafe(decide)) else {
@@ -142,6 +143,15 @@ impl<K: Kind> Owner<K> {
             Verdict::Granted(decision) if decision.is_void() && commit.cause.key.is_none() => {
                 let unchanged = Committed::Unchanged { snapshot: decision.snapshot, as_of: self.arrived };
                 drop(commit.reply.send(Ok(unchanged)));
+                Tried::Done
+            }
+            // Between the look that the holds were chosen by and this turn the state came to ask for others.
+            Verdict::Granted(decision)
+                if !decision.foreign.is_empty() && decision.foreign.len() != commit.parties.len() =>
+            {
+                let Commit { cause, reply, parties, .. } = commit;
+                drop(parties);
+                drop(reply.send(Err(NotCommitted::Stale(cause))));
                 Tried::Done
             }
             Verdict::Granted(decision) => {

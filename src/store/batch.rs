@@ -1,8 +1,10 @@
 //! A run of records turned into rows: history row by row, hot state coalesced to its newest value per key. Shared by
 //! both stores, so that they can differ in their SQL only.
 
+use super::message_rows::MessageRows;
+use super::withdrawal_rows::WithdrawalRows;
 use crate::domain::event::{Entry, Event, MovementKind, Namespace, StockMove};
-use crate::domain::order::{GoodsReturn, Order, OrderStatus};
+use crate::domain::order::{Failure, GoodsReturn, Order, OrderStatus};
 use crate::domain::outcome::Outcome;
 use crate::domain::product::Details;
 use crate::domain::session::SessionGrant;
@@ -32,6 +34,8 @@ pub struct Batch {
     /// The holder at the end of the batch; none when the name was freed.
     pub names: BTreeMap<(Namespace, Arc<str>), Option<u64>>,
     pub keys: Vec<KeyRow>,
+    pub messages: MessageRows,
+    pub withdrawals: WithdrawalRows,
 }
 
 /// A product's newest state; `details` only when they changed (or the product is new).
@@ -77,13 +81,16 @@ pub struct OrderRow {
     pub created_seq: Seq,
     pub order: Arc<Order>,
     pub status: OrderStatus,
+    /// Why it failed, when that was decided within the batch.
+    pub failure: Option<Arc<Failure>>,
     pub updated_at: Timestamp,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct OrderStep {
     /// None when only goods were returned.
     pub status: Option<OrderStatus>,
+    pub failure: Option<Arc<Failure>>,
     pub updated_at: Timestamp,
 }
 
@@ -178,15 +185,19 @@ impl Batch {
                     created_seq: seq,
                     order: order.clone(),
                     status: order.status,
+                    failure: order.failure.clone().map(Arc::new),
                     updated_at: order.updated_at,
                 };
                 self.orders.insert(order.id, row);
             }
-            Event::OrderAdvanced { order_id, status, .. } => self.step(*order_id, Some(*status), at),
+            Event::OrderAdvanced { order_id, status, .. } => self.step(*order_id, Some(*status), None, at),
+            Event::OrderFailed { order_id, failure, .. } => {
+                self.step(*order_id, Some(OrderStatus::Failed), Some(failure), at);
+            }
             Event::GoodsReturned(goods) => {
                 self.returns.push(ReturnRow { seq, at, goods: goods.clone() });
                 if let Some(order_id) = goods.order_id {
-                    self.step(order_id, None, at);
+                    self.step(order_id, None, None, at);
                 }
             }
             Event::SessionOpened { family_id, grant } => {
@@ -204,6 +215,19 @@ impl Batch {
             Event::NameFreed { namespace, name } => {
                 self.names.insert((*namespace, name.clone()), None);
             }
+            Event::MessageQueued(_)
+            | Event::MessageFailed { .. }
+            | Event::MessageDone(_)
+            | Event::MessageRetried { .. }
+            | Event::MessagePurged(_) => self.messages.take(record, event),
+            Event::PayoutCounted(_) => {
+                self.messages.take(record, event);
+                self.withdrawals.take(record, event);
+            }
+            Event::WithdrawalRequested(_)
+            | Event::WithdrawalEnded { .. }
+            | Event::DistributorUpgraded(_)
+            | Event::LevelsSet(_) => self.withdrawals.take(record, event),
         }
     }
 
@@ -220,14 +244,23 @@ impl Batch {
         state
     }
 
-    fn step(&mut self, id: OrderId, status: Option<OrderStatus>, at: Timestamp) {
+    fn step(
+        &mut self,
+        id: OrderId,
+        status: Option<OrderStatus>,
+        failure: Option<&Arc<Failure>>,
+        at: Timestamp,
+    ) {
+        let failure = failure.cloned();
         if let Some(row) = self.orders.get_mut(&id) {
             row.status = status.unwrap_or(row.status);
+            row.failure = failure.or(row.failure.take());
             row.updated_at = at;
             return;
         }
-        let step = self.order_steps.entry(id).or_insert(OrderStep { status, updated_at: at });
+        let step = self.order_steps.entry(id).or_insert(OrderStep { status, failure: None, updated_at: at });
         step.status = status.or(step.status);
+        step.failure = failure.or(step.failure.take());
         step.updated_at = at;
     }
 }

@@ -17,7 +17,7 @@ pub struct Sql {
 /// Differences shown in the detail.
 const SHOWN: u32 = 5;
 
-pub const CHECKS: [(&str, Sql); 12] = [
+pub const CHECKS: [(&str, Sql); 15] = [
     (
         "stock is the sum of its movements",
         Sql {
@@ -155,6 +155,56 @@ GROUP BY reference HAVING sum(delta) <> 0 OR count(*) <> 2 OR count(DISTINCT kin
         },
     ),
     (
+        "withdrawals were paid and given back once",
+        // Entries refer to a withdrawal by its id's text, so that both are brought into one form.
+        Sql {
+            differences: "
+SELECT 'withdrawal ' || withdrawal || ' of user ' || user_id || ': ' || -sum(entries) || ' entries of kind ' || kind
+       || ' instead of ' || sum(withdrawals) || ', money differs by ' || sum(amount) AS what
+FROM (SELECT upper(replace(hex(id), '-', '')) AS withdrawal, user_id, 'withdrawal' AS kind, -amount AS amount,
+             1 AS withdrawals, 0 AS entries FROM withdrawals
+      UNION ALL SELECT upper(replace(hex(id), '-', '')), user_id, 'withdrawal_rejected', amount, 1, 0 FROM withdrawals
+      WHERE status = 'rejected'
+      UNION ALL SELECT upper(replace(coalesce(reference, '?'), '-', '')), user_id, kind, -delta, 0, -1 FROM entries
+      WHERE kind IN ('withdrawal', 'withdrawal_rejected')) w
+GROUP BY withdrawal, user_id, kind HAVING sum(amount) <> 0 OR sum(withdrawals) <> 1 OR sum(entries) <> -1",
+            compared: "SELECT count(*) FROM withdrawals",
+        },
+    ),
+    (
+        "distributors count completed withdrawals",
+        Sql {
+            differences: "
+SELECT 'distributor ' || user_id || ' differs from its completed withdrawals by ' || sum(amount) || ' and in their number by '
+       || sum(number) AS what
+FROM (SELECT user_id, withdrawn_total AS amount, version AS number FROM distributors
+      UNION ALL SELECT user_id, -amount, -1 FROM withdrawals WHERE status = 'completed') d
+GROUP BY user_id HAVING sum(amount) <> 0 OR sum(number) <> 0",
+            compared: "SELECT count(*) FROM distributors",
+        },
+    ),
+    (
+        "distributors climbed as their history says",
+        Sql {
+            differences: "
+SELECT 'distributor ' || d.user_id || ' has rank ' || d.rank || ', its last upgrade led to ' || coalesce(u.to_rank, 0) AS what
+FROM distributors d LEFT JOIN (SELECT user_id, to_rank, created_at,
+     row_number() OVER (PARTITION BY user_id ORDER BY seq DESC) AS place FROM upgrades) u
+     ON u.user_id = d.user_id AND u.place = 1
+WHERE d.rank <> coalesce(u.to_rank, 0) OR d.upgraded_at IS DISTINCT FROM u.created_at
+UNION ALL
+SELECT 'distributor ' || user_id || ' at record ' || seq || ': climbed from ' || from_rank || ' to ' || to_rank
+       || ' and had rank ' || was
+FROM (SELECT user_id, seq, from_rank, to_rank,
+             coalesce(lag(to_rank) OVER (PARTITION BY user_id ORDER BY seq), 0) AS was FROM upgrades) c
+WHERE from_rank <> was OR to_rank <= from_rank
+UNION ALL
+SELECT 'upgrade of user ' || user_id || ' at record ' || seq || ' has no distributor'
+FROM upgrades WHERE user_id NOT IN (SELECT user_id FROM distributors)",
+            compared: "SELECT count(*) FROM upgrades",
+        },
+    ),
+    (
         "names and their holders agree",
         Sql {
             differences: "
@@ -175,7 +225,9 @@ SELECT what || ' reach record ' || last || ', the watermark is ' || watermark AS
 FROM (SELECT 'movements' AS what, max(seq) AS last FROM movements UNION ALL SELECT 'entries', max(seq) FROM entries
       UNION ALL SELECT 'orders', max(created_seq) FROM orders UNION ALL SELECT 'returns', max(seq) FROM returns
       UNION ALL SELECT 'users', max(created_seq) FROM users UNION ALL SELECT 'products', max(created_seq) FROM products
-      UNION ALL SELECT 'keys', max(seq) FROM keys) t, engine
+      UNION ALL SELECT 'keys', max(seq) FROM keys UNION ALL SELECT 'messages', max(created_seq) FROM messages
+      UNION ALL SELECT 'withdrawals', max(created_seq) FROM withdrawals
+      UNION ALL SELECT 'upgrades', max(seq) FROM upgrades) t, engine
 WHERE last > watermark",
             compared: "SELECT coalesce(max(watermark), 0) FROM engine",
         },

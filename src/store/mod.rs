@@ -5,12 +5,14 @@
 pub mod batch;
 mod checks;
 pub mod error;
+mod message_rows;
 mod numbers;
 pub mod postgres;
 pub mod reading;
 pub mod replay;
 mod rows;
 pub mod sqlite;
+mod withdrawal_rows;
 pub mod write_behind;
 mod writer;
 
@@ -20,13 +22,19 @@ pub use reading::StoreReader;
 
 use crate::domain::balance::BalanceView;
 use crate::domain::directory::UniqueName;
+use crate::domain::distributor::{DistributorView, Upgrade};
 use crate::domain::ids::ShardId;
+use crate::domain::level::{Levels, Rank};
+use crate::domain::message::{MessageKind, OpenMessage};
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::outcome::{Movement, Outcome, PostedEntry};
 use crate::domain::product::ProductView;
 use crate::domain::session::SessionView;
-use crate::domain::{FamilyId, OrderId, ProductId, Seq, Timestamp, UserId};
+use crate::domain::text::Text;
+use crate::domain::withdrawal::Withdrawal;
+use crate::domain::{FamilyId, MessageId, OrderId, ProductId, Seq, Timestamp, UserId, WithdrawalId};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A value read from the store together with the position that the store had reached in that very snapshot.
@@ -115,6 +123,15 @@ pub struct ItemFilter {
 pub struct OrderFilter {
     pub user_id: Option<UserId>,
     pub status: Option<OrderStatus>,
+}
+
+/// What went wrong with one attempt of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptError {
+    pub message_id: MessageId,
+    pub attempt: u32,
+    pub at: Timestamp,
+    pub error: Text,
 }
 
 /// One check of an audit.
@@ -210,6 +227,48 @@ pub trait Store: Send + Sync + 'static {
         page: Page,
         lines: usize,
     ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError>;
+
+    /// Messages that are not done and were queued after that record, the oldest first.
+    async fn open_messages(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<Row<OpenMessage>>>, StoreError>;
+    /// Dead letters, the newest first.
+    async fn failed_messages(
+        &self,
+        kind: Option<MessageKind>,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<OpenMessage>>>, StoreError>;
+    /// What went wrong with these messages so far, by message and attempt.
+    async fn attempt_errors(&self, ids: &[MessageId]) -> Result<Snapshot<Vec<AttemptError>>, StoreError>;
+    /// How many messages of each kind were done.
+    async fn succeeded_messages(&self) -> Result<Snapshot<BTreeMap<MessageKind, u64>>, StoreError>;
+
+    /// The withdrawal; its cursor is the record that asked for it.
+    async fn withdrawal(&self, id: WithdrawalId) -> Result<Snapshot<Option<Row<Withdrawal>>>, StoreError>;
+    /// A user's withdrawals, or everybody's, the newest first.
+    async fn withdrawals(
+        &self,
+        user_id: Option<UserId>,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<Withdrawal>>>, StoreError>;
+    /// Distributors, one for each id: who has none stored yet has withdrawn nothing.
+    async fn load_distributors(&self, ids: &[UserId]) -> Result<Snapshot<Vec<DistributorView>>, StoreError>;
+    /// Distributors that have withdrawn something, of a rank if one is given, by ascending id behind `after`.
+    async fn distributors(
+        &self,
+        rank: Option<Rank>,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<UserId>>, StoreError>;
+    /// A distributor's climbs, the newest first; the cursor is the record.
+    async fn upgrades(
+        &self,
+        id: UserId,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<(Upgrade, Timestamp)>>>, StoreError>;
+    async fn levels(&self) -> Result<Snapshot<Levels>, StoreError>;
 
     /// Recomputes stock, money and orders from the stored history and compares them with the stored state.
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError>;

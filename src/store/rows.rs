@@ -1,19 +1,24 @@
 //! Rows back into domain values, for both stores: they name their columns alike. A value that the domain would
 //! not accept is reported as damage, never guessed at.
 
-use super::{Row, StoreError, StoredKey, StoredOutcome};
+use super::{AttemptError, Row, StoreError, StoredKey, StoredOutcome};
 use crate::domain::balance::BalanceView;
+use crate::domain::distributor::{DistributorView, Standing, Upgrade};
 use crate::domain::event::Entry;
+use crate::domain::level::Level;
+use crate::domain::message::{Message, OpenMessage};
 use crate::domain::order::{Failure, Order, OrderLine, OrderStatus, Returned};
 use crate::domain::outcome::{Movement, PostedEntry};
 use crate::domain::product::{Details, ProductView};
 use crate::domain::session::{SessionGrant, SessionView};
 use crate::domain::text::{Email, Name, Sku, Text};
 use crate::domain::user::{Profile, Role};
+use crate::domain::withdrawal::{Withdrawal, WithdrawalStatus};
 use crate::domain::{
-    EntryKind, FamilyId, Money, MovementKind, OrderId, Posting, ProductId, Quantity, Seq, Timestamp, UserId,
+    EntryKind, FamilyId, MessageId, Money, MovementKind, OrderId, Posting, ProductId, Quantity, Seq,
+    Timestamp, UserId, WithdrawalId,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -30,6 +35,9 @@ pub trait Columns {
 
     /// A position, version or id.
     fn count(&self, column: &str) -> Read<u64> {
+        self.int(column)?.try_into().map_err(|_| damaged(column))
+    }
+    fn small(&self, column: &str) -> Read<u32> {
         self.int(column)?.try_into().map_err(|_| damaged(column))
     }
     fn at(&self, column: &str) -> Read<Timestamp> {
@@ -207,6 +215,81 @@ fn order_head(row: &impl Columns) -> Read<Order> {
         created_at: row.at("created_at")?,
         updated_at: row.at("updated_at")?,
     })
+}
+
+pub fn message(row: &impl Columns) -> Read<OpenMessage> {
+    let payload = serde_json::from_str(&row.text("payload")?).map_err(|_| damaged("payload"))?;
+    let message = Message {
+        id: MessageId::new(row.uuid("id")?),
+        user_id: UserId::new(row.count("user_id")?),
+        payload,
+        created_at: row.at("created_at")?,
+    };
+    Ok(OpenMessage {
+        message: Arc::new(message),
+        attempts: row.small("attempts")?,
+        forgiven: row.small("forgiven")?,
+        next_attempt_at: row.maybe_int("next_attempt_at")?.map(Timestamp::from_micros),
+    })
+}
+
+pub fn attempt_error(row: &impl Columns) -> Read<AttemptError> {
+    Ok(AttemptError {
+        message_id: MessageId::new(row.uuid("message_id")?),
+        attempt: row.small("attempt")?,
+        at: row.at("at")?,
+        error: Text::stored(row.text("error")?),
+    })
+}
+
+pub fn withdrawal(row: &impl Columns) -> Read<Withdrawal> {
+    Ok(Withdrawal {
+        id: WithdrawalId::new(row.uuid("id")?),
+        user_id: user(row)?,
+        amount: row.money("amount")?,
+        status: row.word("status", WithdrawalStatus::from_word)?,
+        created_at: row.at("created_at")?,
+        updated_at: row.at("updated_at")?,
+    })
+}
+
+pub fn user(row: &impl Columns) -> Read<UserId> {
+    row.count("user_id").map(UserId::new)
+}
+
+/// One for each id, in their order; who has no row has withdrawn nothing.
+pub fn distributors<R: Columns>(ids: &[UserId], rows: &[R]) -> Read<Vec<DistributorView>> {
+    let nothing =
+        |user_id| DistributorView { user_id, rank: 0, withdrawn_total: 0, version: 0, upgraded_at: None };
+    let mut views: BTreeMap<_, _> = ids.iter().map(|id| (*id, nothing(*id))).collect();
+    for row in rows {
+        let view = DistributorView {
+            user_id: user(row)?,
+            rank: row.small("rank")?,
+            withdrawn_total: row.int("withdrawn_total")?,
+            version: row.count("version")?,
+            upgraded_at: row.maybe_int("upgraded_at")?.map(Timestamp::from_micros),
+        };
+        views.insert(view.user_id, view);
+    }
+    Ok(views.into_values().collect())
+}
+
+pub fn upgrade(row: &impl Columns) -> Read<(Upgrade, Timestamp)> {
+    let standing = |rank: &str, name: &str| {
+        Ok::<_, StoreError>(Standing { rank: row.small(rank)?, name: Name::stored(row.text(name)?) })
+    };
+    let upgrade = Upgrade {
+        user_id: user(row)?,
+        from: standing("from_rank", "from_name")?,
+        to: standing("to_rank", "to_name")?,
+        withdrawal_id: row.maybe_uuid("withdrawal_id")?.map(WithdrawalId::new),
+    };
+    Ok((upgrade, row.at("created_at")?))
+}
+
+pub fn level(row: &impl Columns) -> Read<Level> {
+    Ok(Level { name: Name::stored(row.text("name")?), threshold: row.money("threshold")? })
 }
 
 /// Puts orders together from three reads of one snapshot.

@@ -82,7 +82,7 @@ fn residents(server: &Server) -> BTreeSet<String> {
     let text = get(server, "/metrics").text();
     let lines = text.lines().filter(|line| line.starts_with("purser_owners_resident{"));
     let found: BTreeSet<_> = lines.map(str::to_owned).collect();
-    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(found.len(), 6, "{found:?}");
     found
 }
 

@@ -195,14 +195,3 @@ fn an_order_keeps_what_was_bought_whatever_becomes_of_the_item() {
     let order = buyer.read_order(&id);
     assert_eq!((&order["total_amount"], &order["items"][0]["unit_price"]), (&json!(30), &json!(30)));
 }
-
-#[test]
-fn deciding_later_is_not_offered_yet() {
-    let server = Server::start();
-    let buyer = server.buyer(100);
-    let item = server.admin().item("Lamp", 30, 5);
-    let reply =
-        buyer.call("POST", "/orders").header("Prefer", "respond-async").json(&order_of(&[(item, 1)])).send();
-    expect_problem(&reply, 400, "bad_request");
-    assert_eq!((server.stock(item), buyer.balance()), (5, 100));
-}

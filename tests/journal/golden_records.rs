@@ -1,16 +1,21 @@
 //! The records of the golden files of version 1. Frozen with them: a new version gets a generator of its own.
 
+use purser::domain::WithdrawalId;
+use purser::domain::distributor::{Payout, Standing, Upgrade};
 use purser::domain::event::{Entry, Namespace, StockMove};
-use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus, ReturnLine};
+use purser::domain::level::{Level, Levels};
+use purser::domain::message::{Message, MessageKind, MessageRef, Payload};
+use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus, Pricing, ReturnLine};
 use purser::domain::product::{Details, ProductView};
 use purser::domain::record::Snapshot;
 use purser::domain::rejection::{Missing, StateReason};
 use purser::domain::session::SessionGrant;
 use purser::domain::text::{Email, Name, Sku, Text};
 use purser::domain::user::{Profile, Role};
+use purser::domain::withdrawal::{Withdrawal, WithdrawalStatus};
 use purser::domain::{
-    EntryKind, Event, FamilyId, KeyUse, LIMIT, Money, MovementKind, Operation, OrderId, Posting, ProductId,
-    Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId,
+    EntryKind, Event, FamilyId, KeyUse, LIMIT, MessageId, Money, MovementKind, Operation, OrderId, Posting,
+    ProductId, Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -217,6 +222,8 @@ pub fn records() -> Vec<Record> {
     let rotated = Event::SessionRotated { family_id, generation: u32::MAX, rotated_at: at(9) };
     add(Operation::Refresh, vec![rotated], None);
     add(Operation::Logout, vec![Event::SessionRevoked { family_id, revoked_at: at(-10) }], None);
+    messages(&mut add);
+    withdrawals(&mut add);
     let mut records: Vec<Record> = all
         .into_iter()
         .map(|(operation, events, snapshot)| {
@@ -245,6 +252,99 @@ pub fn records() -> Vec<Record> {
     records
 }
 
+fn messages(add: &mut impl FnMut(Operation, Vec<Event>, Option<Snapshot>)) {
+    let (user_id, order_id) = (UserId::new(70_000), OrderId::new(uuid(1)));
+    let queued = |n, payload| {
+        let message = Message { id: MessageId::new(uuid(n)), user_id, payload, created_at: at(10) };
+        Event::MessageQueued(Arc::new(message))
+    };
+    let of = |n, kind| MessageRef { id: MessageId::new(uuid(n)), kind, user_id };
+    let (decided, told) = (of(5, MessageKind::ProcessOrder), of(6, MessageKind::OrderShipped));
+    for pricing in [Pricing::Claimed, Pricing::AsGiven] {
+        let placed = Event::OrderPlaced(order(OrderStatus::Pending));
+        add(Operation::Order, vec![placed, queued(5, Payload::ProcessOrder { order_id, pricing })], None);
+    }
+    let shipped = Event::OrderAdvanced { order_id, user_id, status: OrderStatus::Shipped };
+    let total = money(LIMIT);
+    add(Operation::Ship, vec![shipped, queued(6, Payload::OrderShipped { order_id, total })], None);
+    let processed = Event::OrderAdvanced { order_id, user_id, status: OrderStatus::Processed };
+    add(Operation::DecideOrder, vec![processed, Event::MessageDone(decided)], None);
+    let failed = |code: &str, product_id| Event::OrderFailed {
+        order_id,
+        user_id,
+        failure: Arc::new(Failure { code: code.into(), detail: "not today".into(), product_id }),
+    };
+    let refused = failed("insufficient_stock", Some(ProductId::new(130)));
+    add(Operation::DecideOrder, vec![refused, Event::MessageDone(decided)], None);
+    for next_attempt_at in [Some(at(11)), None] {
+        let attempt = if next_attempt_at.is_some() { 1 } else { u32::MAX };
+        let failed =
+            Event::MessageFailed { message: told, attempt, error: text("no answer"), next_attempt_at };
+        add(Operation::StepMessage, vec![failed], None);
+    }
+    let retried = Event::MessageRetried { message: told, attempts: 300, next_attempt_at: at(12) };
+    add(Operation::StepMessage, vec![retried], None);
+    add(Operation::StepMessage, vec![Event::MessageDone(told)], None);
+    let purged = Event::MessagePurged(decided);
+    add(Operation::StepMessage, vec![failed("purged", None), purged], None);
+}
+
+/// Withdrawals, the distributors that count them, and levels.
+fn withdrawals(add: &mut impl FnMut(Operation, Vec<Event>, Option<Snapshot>)) {
+    let user_id = UserId::new(70_000);
+    let withdrawal = |status| Withdrawal {
+        id: WithdrawalId::new(uuid(7)),
+        user_id,
+        amount: money(1_500),
+        status,
+        created_at: at(11),
+        updated_at: at(12),
+    };
+    let (withdrawal_id, pending) = (WithdrawalId::new(uuid(7)), withdrawal(WithdrawalStatus::Pending));
+    let ended = |status| Event::WithdrawalEnded { withdrawal_id, user_id, status };
+    add(
+        Operation::RequestWithdrawal,
+        vec![
+            Event::WithdrawalRequested(Arc::new(pending)),
+            posted(EntryKind::Withdrawal, posting(-1_500, 8_500, 4)),
+        ],
+        None,
+    );
+    let check = |withdrawal_id| {
+        let payload = Payload::UpgradeCheck { withdrawal_id };
+        Arc::new(Message { id: MessageId::new(uuid(8)), user_id, payload, created_at: at(12) })
+    };
+    let (posting_of, message) = (posting(1_500, 1_500, 1), check(Some(withdrawal_id)));
+    let payout = Payout { user_id, withdrawal_id, posting: posting_of, message };
+    add(
+        Operation::CompleteWithdrawal,
+        vec![ended(WithdrawalStatus::Completed), Event::PayoutCounted(payout)],
+        Some(Snapshot::Withdrawal(withdrawal(WithdrawalStatus::Completed))),
+    );
+    add(
+        Operation::RejectWithdrawal,
+        vec![
+            ended(WithdrawalStatus::Rejected),
+            posted(EntryKind::WithdrawalRejected, posting(1_500, 10_000, 5)),
+        ],
+        None,
+    );
+    let name_of = |name: &str| Name::parse(name).expect("a name");
+    let standing = |rank, name: &str| Standing { rank, name: name_of(name) };
+    let (from, to) = (standing(0, "Starter"), standing(2, "Partner"));
+    let upgrade = Upgrade { user_id, from, to, withdrawal_id: Some(withdrawal_id) };
+    let done = Event::MessageDone(MessageRef {
+        id: MessageId::new(uuid(8)),
+        kind: MessageKind::UpgradeCheck,
+        user_id,
+    });
+    add(Operation::CheckUpgrade, vec![Event::DistributorUpgraded(Arc::new(upgrade)), done], None);
+    add(Operation::QueueCheck, vec![Event::MessageQueued(check(None))], None);
+    let level = |name: &str, threshold| Level { name: name_of(name), threshold: money(threshold) };
+    let levels = Levels::new(vec![level("Starter", 0), level("Partner", LIMIT)]).expect("ascending");
+    add(Operation::SetLevels, vec![Event::LevelsSet(Arc::new(levels))], None);
+}
+
 const fn empty(operation: Operation, events: Vec<Event>) -> Record {
     Record { seq: Seq::ZERO, at: at(0), operation, caller: None, key: None, refusal: None, events }
 }
@@ -253,7 +353,9 @@ fn rejections() -> Vec<Rejection> {
     let product_id = ProductId::new(130);
     let state = |status, reason| Rejection::InvalidState { status, reason };
     let mut rejections: Vec<Rejection> =
-        [Missing::Item, Missing::Order, Missing::User, Missing::Session].map(Rejection::NotFound).into();
+        [Missing::Item, Missing::Order, Missing::User, Missing::Session, Missing::Message]
+            .map(Rejection::NotFound)
+            .into();
     rejections.extend([
         Rejection::UnknownProduct { product_id, further: Vec::new() },
         Rejection::ItemDeleted { product_id },
@@ -274,6 +376,9 @@ fn rejections() -> Vec<Rejection> {
         Rejection::InvalidCredentials,
         Rejection::TokenExpired,
         Rejection::TokenRevoked,
+        Rejection::NotFound(Missing::Withdrawal),
+        Rejection::WithdrawalEnded { status: WithdrawalStatus::Rejected },
+        state(OrderStatus::Processed, StateReason::NothingLeftToShip),
     ]);
     rejections
 }

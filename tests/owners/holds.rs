@@ -10,6 +10,7 @@ use purser::domain::{Money, Operation, ProductId, Rejection, Seq, Timestamp};
 use purser::journal::disk::Disk;
 use purser::journal::simulated::SimulatedDisk;
 use purser::journal::{Halt, HaltReason, Journal, JournalOptions, Position, reader, recover};
+use purser::messages::Board;
 use purser::owners::ground::Limits;
 use purser::owners::homes::Homes;
 use purser::owners::index::{Revocations, UnstoredObjects};
@@ -76,6 +77,7 @@ impl Shop {
             halt,
             unstored: UnstoredObjects::default(),
             revocations: Revocations::new(900),
+            messages: Arc::new(Board::new().0),
             limits,
         });
         let runtime = tokio::runtime::Handle::current();

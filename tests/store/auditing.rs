@@ -26,7 +26,7 @@ async fn the_audit_is_clean_on_a_new_store(store: Fixture) {
 }
 
 /// What is done behind the store's back, and the checks that must notice.
-const TAMPERINGS: [(&str, &[&str]); 22] = [
+const TAMPERINGS: [(&str, &[&str]); 39] = [
     ("UPDATE products SET stock = stock + 1 WHERE id = 1", &["stock is the sum"]),
     ("UPDATE products SET version = 1 WHERE id = 1", &["stock is the sum"]),
     (
@@ -70,6 +70,23 @@ const TAMPERINGS: [(&str, &[&str]); 22] = [
     ("DELETE FROM entries WHERE kind = 'transfer_in'", &["transfers arrive", "a balance is"]),
     ("DELETE FROM names WHERE name = 'bob@example.org'", &["names and"]),
     ("UPDATE engine SET watermark = watermark - 5", &["nothing is newer"]),
+    ("UPDATE messages SET created_seq = created_seq + 1000", &["nothing is newer"]),
+    ("UPDATE withdrawals SET created_seq = created_seq + 1000", &["nothing is newer"]),
+    ("UPDATE upgrades SET seq = seq + 1000", &["nothing is newer"]),
+    ("DELETE FROM withdrawals WHERE status = 'pending'", &["withdrawals were"]),
+    ("UPDATE withdrawals SET amount = amount + 1 WHERE status = 'rejected'", &["withdrawals were"]),
+    ("UPDATE withdrawals SET status = 'rejected' WHERE status = 'pending'", &["withdrawals were"]),
+    ("UPDATE withdrawals SET status = 'pending' WHERE status = 'rejected'", &["withdrawals were"]),
+    ("UPDATE withdrawals SET status = 'pending' WHERE status = 'completed'", &["distributors count"]),
+    ("UPDATE entries SET reference = 'another' WHERE kind = 'withdrawal'", &["withdrawals were"]),
+    ("UPDATE entries SET reference = NULL WHERE kind = 'withdrawal_rejected'", &["withdrawals were"]),
+    ("UPDATE distributors SET withdrawn_total = withdrawn_total + 1", &["distributors count"]),
+    ("UPDATE distributors SET version = version + 1", &["distributors count"]),
+    ("DELETE FROM distributors", &["distributors count", "distributors climbed"]),
+    ("UPDATE distributors SET upgraded_at = upgraded_at + 1", &["distributors climbed"]),
+    ("UPDATE distributors SET rank = rank + 1", &["distributors climbed"]),
+    ("UPDATE upgrades SET to_rank = to_rank + 1", &["distributors climbed"]),
+    ("DELETE FROM upgrades WHERE from_rank = 0", &["distributors climbed"]),
 ];
 
 async fn the_audit_is_red_for_every_kind_of_tampering(store: Fixture) {

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use std::sync::Arc;
 use uuid::Uuid;
 
-pub const TABLES: [&str; 13] = [
+pub const TABLES: [&str; 20] = [
     "products",
     "movements",
     "users",
@@ -22,6 +22,13 @@ pub const TABLES: [&str; 13] = [
     "sessions",
     "names",
     "keys",
+    "messages",
+    "message_errors",
+    "message_counts",
+    "withdrawals",
+    "distributors",
+    "upgrades",
+    "levels",
     "engine",
 ];
 

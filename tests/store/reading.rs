@@ -6,6 +6,7 @@ use crate::story::Story;
 use purser::domain::directory::{DIRECTORY_SHARDS, UniqueName};
 use purser::domain::event::Namespace;
 use purser::domain::ids::ShardId;
+use purser::domain::message::{MessageKind, OpenMessage};
 use purser::domain::order::{Order, OrderStatus};
 use purser::domain::outcome::PostedEntry;
 use purser::domain::{Event, FamilyId, OrderId, ProductId, Timestamp, UserId};
@@ -23,9 +24,54 @@ on_both_stores!(
     users_are_found_by_name_and_email,
     orders_are_filtered_by_user_and_status,
     revoked_sessions_are_found_by_time,
+    messages_that_are_not_done_are_read_back_and_the_others_counted,
 );
 
 const ALL: Page = Page { limit: 1_000, before: None };
+
+async fn messages_that_are_not_done_are_read_back_and_the_others_counted(store: Fixture) {
+    let mut story = Story::busy(11, 600);
+    // Dead letters of every kind, whatever the chances were.
+    let (user, item) = (UserId::new(1), ProductId::new(1));
+    story.restock(item, 5);
+    story.credit(user, 1_000);
+    let shipped = story.order(user, &[(item, 1)]);
+    story.advance_told(shipped);
+    story.fail(story.last_message(), None);
+    story.accept(user, &[(item, 1)]);
+    story.fail(story.last_message(), None);
+    let withdrawal = story.withdraw(user, 1);
+    let check = story.pay_out(withdrawal);
+    story.fail(check, None);
+    let store = store.holding(&story.records).await;
+    let store = &*store.store;
+    let mut expected: Vec<_> = story.messages.values().cloned().collect();
+    expected.sort_unstable_by_key(|row| row.cursor);
+    let mut pages = Vec::new();
+    loop {
+        let after = pages.last().map_or(0, |row: &Row<OpenMessage>| row.cursor);
+        let page = store.open_messages(after, 7).await.expect("messages").value;
+        if page.is_empty() {
+            break;
+        }
+        pages.extend(page);
+    }
+    assert_eq!(pages, expected);
+    for kind in MessageKind::ALL.map(Some).into_iter().chain([None]) {
+        let wanted = |row: &&Row<OpenMessage>| {
+            row.value.is_dead() && kind.is_none_or(|kind| kind == row.value.message.kind())
+        };
+        let dead: Vec<_> = expected.iter().rev().filter(wanted).cloned().collect();
+        assert!(!dead.is_empty(), "the story has no dead letters");
+        assert_eq!(store.failed_messages(kind, ALL).await.expect("dead letters").value, dead);
+    }
+    let ids: Vec<_> = story.messages.keys().copied().collect();
+    let mut errors = story.errors.clone();
+    errors.sort_unstable_by_key(|error| (error.message_id, error.attempt));
+    assert_eq!(store.attempt_errors(&ids).await.expect("errors").value, errors);
+    assert!(story.succeeded.len() == MessageKind::ALL.len() && !errors.is_empty());
+    assert_eq!(store.succeeded_messages().await.expect("counts").value, story.succeeded);
+}
 
 async fn every_kind_of_event_is_read_back_equal(store: Fixture) {
     let story = Story::busy(7, 200);

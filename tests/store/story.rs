@@ -1,19 +1,27 @@
 //! Makes up histories: records as the journal would hold them, and beside them what the domain makes of the
 //! same events.
 
+#[path = "withdrawal_story.rs"]
+mod withdrawal_story;
+
 use purser::domain::balance::{Balance, BalanceView};
+use purser::domain::distributor::{Distributor, Payout, Upgrade};
 use purser::domain::entity::Entity;
 use purser::domain::event::{Entry, Namespace, StockMove};
-use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus, ReturnLine};
+use purser::domain::level::Levels;
+use purser::domain::message::{Message, MessageKind, OpenMessage, Payload, error_text};
+use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus, Pricing, ReturnLine};
 use purser::domain::product::{Details, Product, ProductView};
 use purser::domain::record::Snapshot;
 use purser::domain::session::{Session, SessionGrant, SessionView};
 use purser::domain::text::{Email, Name, Sku, Text};
 use purser::domain::user::{Profile, Role};
+use purser::domain::withdrawal::{Withdrawal, WithdrawalStatus};
 use purser::domain::{
-    EntryKind, Event, FamilyId, KeyUse, Money, MovementKind, Operation, OrderId, Outcome, Posting, ProductId,
-    Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId,
+    EntryKind, Event, FamilyId, KeyUse, MessageId, Money, MovementKind, Operation, OrderId, Outcome, Posting,
+    ProductId, Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId, WithdrawalId,
 };
+use purser::store::{AttemptError, Row};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -30,6 +38,16 @@ pub struct Story {
     pub sessions: BTreeMap<FamilyId, Session>,
     pub names: BTreeMap<(Namespace, String), u64>,
     pub outcomes: Vec<(UserId, [u8; 16], Seq, Outcome)>,
+    /// Those that are not done, with the record that queued each.
+    pub messages: BTreeMap<MessageId, Row<OpenMessage>>,
+    /// Of those, by message and attempt.
+    pub errors: Vec<AttemptError>,
+    pub succeeded: BTreeMap<MessageKind, u64>,
+    pub withdrawals: BTreeMap<WithdrawalId, Row<Withdrawal>>,
+    pub distributors: BTreeMap<UserId, Distributor>,
+    /// In the order of their records.
+    pub upgrades: Vec<Row<(Upgrade, Timestamp)>>,
+    pub levels: Option<Arc<Levels>>,
     /// The record that created each order, item and user.
     pub created: HashMap<String, u64>,
     totals: HashMap<(char, u64), (i64, u64)>,
@@ -56,6 +74,7 @@ impl Story {
         story.give_back(order, &[(b, 1), (a, 1)]);
         let cancelled = story.order(ann, &[(a, 1)]);
         story.advance(cancelled, Operation::Cancel, OrderStatus::Cancelled);
+        let shipped = story.order(ann, &[(a, 1)]);
         let sent = story.order(ann, &[(a, 1)]);
         story.advance(sent, Operation::Ship, OrderStatus::Shipped);
         story.advance(sent, Operation::Deliver, OrderStatus::Delivered);
@@ -69,6 +88,32 @@ impl Story {
         story.session(Event::SessionRotated { family_id: family, generation: 1, rotated_at: story.now() });
         story.session(Event::SessionRevoked { family_id: family, revoked_at: story.now() });
         story.login(ann);
+        story.advance_told(shipped);
+        let told = story.last_message();
+        story.fail(told, Some(5));
+        story.fail(told, None);
+        story.put_back(told);
+        story.fail(told, Some(6));
+        let decided = story.accept(ann, &[(a, 1)]);
+        story.decide(decided, false);
+        let failed = story.accept(ann, &[(a, 1)]);
+        story.decide(failed, true);
+        story.accept(bob, &[(a, 2)]);
+        story.set_levels(&[0, 100, 200, 300]);
+        let paid = story.withdraw(ann, 150);
+        let check = story.pay_out(paid);
+        story.check(check);
+        let paid = story.withdraw(ann, 250);
+        let asked = story.ask_for_check(ann);
+        let late = story.pay_out(paid);
+        story.check(asked);
+        story.check(late);
+        let rejected = story.withdraw(bob, 400);
+        story.reject(rejected);
+        story.withdraw(bob, 100);
+        let unchecked = story.ask_for_check(bob);
+        story.fail(unchecked, Some(8));
+        story.set_levels(&[0, 100, 300]);
         story.refuse(bob, Rejection::InsufficientStock { product_id: b, requested: 2, available: 1 });
         story
     }
@@ -87,7 +132,11 @@ impl Story {
             let order = known[next(known.len() as u64) as usize];
             let is_open = story.orders[&order].status == OrderStatus::Processed
                 && story.orders[&order].returned.is_empty();
-            match next(10) {
+            let message = story.messages.keys().nth(next(1 + story.messages.len() as u64) as usize).copied();
+            let pending = story.withdrawals.values().map(|row| row.value);
+            let pending =
+                pending.filter(|it| it.status == WithdrawalStatus::Pending).map(|it| it.id).next_back();
+            match next(20) {
                 0 => _ = story.user(&format!("user{index}@example.org")),
                 1 => _ = story.item(Some(&format!("SKU-{index}")), next(50) as i64),
                 2 => story.restock(item, 20),
@@ -96,7 +145,49 @@ impl Story {
                 5 if is_open => story.advance(order, Operation::Cancel, OrderStatus::Cancelled),
                 6 if is_open => story.advance(order, Operation::Ship, OrderStatus::Shipped),
                 7 if is_open => story.give_back(order, &[(story.orders[&order].lines[0].product_id, 1)]),
-                8 => story.transfer(user, UserId::new(3 - user.get()), 1),
+                8 if is_open => story.advance_told(order),
+                9 => _ = story.accept(user, &[(item, 1)]),
+                10 | 11 => {
+                    let Some(id) = message else { continue };
+                    let dead = story.messages[&id].value.is_dead();
+                    if dead { story.put_back(id) } else { story.fail(id, (next(2) == 0).then_some(7)) }
+                }
+                12 | 13 => {
+                    let Some(id) = message else { continue };
+                    match story.messages[&id].value.message.payload {
+                        Payload::ProcessOrder { order_id, .. } => {
+                            let failed = next(2) == 0;
+                            let order = &story.orders[&order_id];
+                            let (payer, product) = (order.user_id, order.lines[0].product_id);
+                            story.restock(product, 2);
+                            story.credit(payer, 1_000);
+                            story.decide(order_id, failed);
+                        }
+                        Payload::OrderShipped { .. } => story.end(id, next(4) == 0),
+                        Payload::UpgradeCheck { .. } => story.check(id),
+                    }
+                }
+                14 => story.transfer(user, UserId::new(3 - user.get()), 1),
+                15 | 16 => {
+                    story.credit(user, 200);
+                    story.withdraw(user, 1 + next(200) as i64);
+                }
+                17 | 18 => {
+                    let Some(id) = pending else { continue };
+                    match next(3) {
+                        0 => story.reject(id),
+                        1 => _ = story.pay_out(id),
+                        _ => {
+                            let check = story.pay_out(id);
+                            story.check(check);
+                        }
+                    }
+                }
+                19 if next(4) == 0 => {
+                    let step = 1 + next(300) as i64;
+                    story.set_levels(&[0, step, 2 * step, 3 * step, 9 * step][..2 + next(4) as usize]);
+                    story.ask_for_check(user);
+                }
                 _ => {
                     story.restock(item, 2);
                     story.credit(user, 1_000);
@@ -240,6 +331,81 @@ impl Story {
         self.push(operation, Some(order.user_id), events, Some(shown));
     }
 
+    /// Ships an order and queues the message that tells of it.
+    pub fn advance_told(&mut self, id: OrderId) {
+        let order = self.orders[&id].clone();
+        let status = OrderStatus::Shipped;
+        let payload = Payload::OrderShipped { order_id: id, total: order.total };
+        let events = vec![
+            Event::OrderAdvanced { order_id: id, user_id: order.user_id, status },
+            Event::MessageQueued(self.message(order.user_id, payload)),
+        ];
+        self.push(Operation::Ship, Some(order.user_id), events, None);
+    }
+
+    fn message(&self, user_id: UserId, payload: Payload) -> Arc<Message> {
+        Arc::new(Message { id: MessageId::new(self.id()), user_id, payload, created_at: self.now() })
+    }
+
+    /// The message that was queued last.
+    pub fn last_message(&self) -> MessageId {
+        *self.messages.iter().max_by_key(|(_, row)| row.cursor).expect("a message").0
+    }
+
+    /// The current attempt of a message fails.
+    pub fn fail(&mut self, id: MessageId, next: Option<i64>) {
+        let open = &self.messages[&id].value;
+        let failed = Event::MessageFailed {
+            message: open.message.reference(),
+            attempt: open.attempt(),
+            error: error_text(AWKWARD),
+            next_attempt_at: next.map(Timestamp::from_micros),
+        };
+        self.push(Operation::StepMessage, None, vec![failed], None);
+    }
+
+    pub fn put_back(&mut self, id: MessageId) {
+        let open = &self.messages[&id].value;
+        let (message, next_attempt_at) = (open.message.reference(), Timestamp::from_micros(9));
+        let retried = Event::MessageRetried { message, attempts: open.attempts, next_attempt_at };
+        self.push(Operation::StepMessage, Some(UserId::new(1)), vec![retried], None);
+    }
+
+    pub fn end(&mut self, id: MessageId, purged: bool) {
+        let message = self.messages[&id].value.message.reference();
+        let event = if purged { Event::MessagePurged(message) } else { Event::MessageDone(message) };
+        self.push(Operation::StepMessage, None, vec![event], None);
+    }
+
+    /// A pending order with the message that it is decided for.
+    pub fn accept(&mut self, user: UserId, lines: &[(ProductId, u32)]) -> OrderId {
+        let order = Arc::new(self.new_order(user, lines, OrderStatus::Pending));
+        let payload = Payload::ProcessOrder { order_id: order.id, pricing: Pricing::Claimed };
+        let events =
+            vec![Event::OrderPlaced(order.clone()), Event::MessageQueued(self.message(user, payload))];
+        self.push(Operation::Order, Some(user), events, None);
+        order.id
+    }
+
+    pub fn decide(&mut self, id: OrderId, fails: bool) {
+        let order = self.orders[&id].clone();
+        let of_it = |row: &&Row<OpenMessage>| matches!(row.value.message.payload, Payload::ProcessOrder { order_id, .. } if order_id == id);
+        let message = self.messages.values().find(of_it).expect("its message").value.message.reference();
+        let mut events = if fails {
+            let (code, detail) = ("insufficient_stock".into(), AWKWARD.into());
+            let failure = Failure { code, detail, product_id: Some(order.lines[0].product_id) };
+            vec![order.failed(&Arc::new(failure))]
+        } else {
+            let paid = entry(order.user_id, EntryKind::Order, -order.total.minor(), Some(id));
+            let (user_id, status) = (order.user_id, OrderStatus::Processed);
+            let decided = Event::OrderAdvanced { order_id: id, user_id, status };
+            let sold = moves(order.units(), -1, MovementKind::Sale, id);
+            [decided, Event::EntryPosted(paid)].into_iter().chain(sold).collect()
+        };
+        events.push(Event::MessageDone(message));
+        self.push(Operation::DecideOrder, None, events, None);
+    }
+
     pub fn give_back(&mut self, order: OrderId, lines: &[(ProductId, u32)]) {
         let user_id = self.orders[&order].user_id;
         let unit_price = Money::new(90).expect("money");
@@ -344,6 +510,7 @@ impl Story {
             | Event::ProductChanged { product_id, .. }
             | Event::StockMoved(StockMove { product_id, .. }) => ('p', product_id.get()),
             Event::EntryPosted(entry) => ('u', entry.user_id.get()),
+            Event::PayoutCounted(payout) => ('d', payout.user_id.get()),
             _ => return,
         };
         let total = self.totals.entry(owner).or_default();
@@ -354,6 +521,7 @@ impl Story {
     }
 
     fn apply(&mut self, event: &Event, seq: Seq, at: Timestamp) {
+        self.apply_withdrawal(event, seq.get(), at);
         match event {
             Event::ProductCreated { product_id, .. }
             | Event::ProductChanged { product_id, .. }
@@ -369,7 +537,7 @@ impl Story {
                 self.created.insert(format!("order {}", order.id), seq.get());
                 self.orders.insert(order.id, Order::clone(order));
             }
-            Event::OrderAdvanced { .. } | Event::GoodsReturned(_) => {
+            Event::OrderAdvanced { .. } | Event::OrderFailed { .. } | Event::GoodsReturned(_) => {
                 self.orders.values_mut().for_each(|order| order.apply(event, at));
             }
             Event::SessionOpened { family_id, .. }
@@ -381,6 +549,30 @@ impl Story {
                 self.names.insert((*namespace, name.to_string()), *holder);
             }
             Event::NameFreed { namespace, name } => _ = self.names.remove(&(*namespace, name.to_string())),
+            Event::MessageQueued(message) | Event::PayoutCounted(Payout { message, .. }) => {
+                let open = OpenMessage::queued(message.clone());
+                self.messages.insert(message.id, Row { cursor: seq.get(), value: open });
+            }
+            Event::MessageFailed { message, attempt, error, .. } => {
+                let error =
+                    AttemptError { message_id: message.id, attempt: *attempt, at, error: error.clone() };
+                self.errors.push(error);
+                self.messages.entry(message.id).and_modify(|row| row.value.apply(event));
+            }
+            Event::MessageRetried { message, .. } => {
+                self.messages.entry(message.id).and_modify(|row| row.value.apply(event));
+            }
+            Event::MessageDone(message) | Event::MessagePurged(message) => {
+                if let Event::MessageDone(_) = event {
+                    *self.succeeded.entry(message.kind).or_default() += 1;
+                }
+                self.messages.remove(&message.id);
+                self.errors.retain(|error| error.message_id != message.id);
+            }
+            Event::WithdrawalRequested(_)
+            | Event::WithdrawalEnded { .. }
+            | Event::DistributorUpgraded(_)
+            | Event::LevelsSet(_) => {}
         }
     }
 }

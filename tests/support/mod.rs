@@ -5,6 +5,7 @@ pub mod api;
 pub mod expect;
 pub mod http;
 pub mod postgres;
+pub mod receiver;
 pub mod server;
 pub mod standstill;
 pub mod store;

@@ -3,12 +3,16 @@
 use async_trait::async_trait;
 use purser::domain::balance::BalanceView;
 use purser::domain::directory::UniqueName;
+use purser::domain::distributor::{DistributorView, Upgrade};
 use purser::domain::ids::ShardId;
+use purser::domain::level::{Levels, Rank};
+use purser::domain::message::{MessageKind, OpenMessage};
 use purser::domain::order::Order;
 use purser::domain::outcome::{Movement, PostedEntry};
 use purser::domain::product::ProductView;
 use purser::domain::session::SessionView;
-use purser::domain::{FamilyId, OrderId, ProductId, Record, Seq, Timestamp, UserId};
+use purser::domain::withdrawal::Withdrawal;
+use purser::domain::{FamilyId, MessageId, OrderId, ProductId, Record, Seq, Timestamp, UserId, WithdrawalId};
 use purser::journal::disk::Disk;
 use purser::journal::simulated::SimulatedDisk;
 use purser::journal::writer::Written;
@@ -319,6 +323,53 @@ impl Store for SimulatedStore {
         _: Page,
         _: usize,
     ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn open_messages(&self, _: u64, _: u32) -> Result<Snapshot<Vec<Row<OpenMessage>>>, StoreError> {
+        unreachable!("nobody asks for messages here")
+    }
+    async fn failed_messages(
+        &self,
+        _: Option<MessageKind>,
+        _: Page,
+    ) -> Result<Snapshot<Vec<Row<OpenMessage>>>, StoreError> {
+        unreachable!("nobody asks for messages here")
+    }
+    async fn attempt_errors(&self, _: &[MessageId]) -> Result<Snapshot<Vec<AttemptError>>, StoreError> {
+        unreachable!("nobody asks for messages here")
+    }
+    async fn succeeded_messages(&self) -> Result<Snapshot<BTreeMap<MessageKind, u64>>, StoreError> {
+        unreachable!("nobody asks for messages here")
+    }
+    async fn withdrawal(&self, _: WithdrawalId) -> Result<Snapshot<Option<Row<Withdrawal>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn withdrawals(
+        &self,
+        _: Option<UserId>,
+        _: Page,
+    ) -> Result<Snapshot<Vec<Row<Withdrawal>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn load_distributors(&self, _: &[UserId]) -> Result<Snapshot<Vec<DistributorView>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn distributors(
+        &self,
+        _: Option<Rank>,
+        _: UserId,
+        _: u32,
+    ) -> Result<Snapshot<Vec<UserId>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn upgrades(
+        &self,
+        _: UserId,
+        _: Page,
+    ) -> Result<Snapshot<Vec<Row<(Upgrade, Timestamp)>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn levels(&self) -> Result<Snapshot<Levels>, StoreError> {
         unreachable!("nobody here reads it")
     }
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

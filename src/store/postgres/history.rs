@@ -71,7 +71,7 @@ impl Plan {
             return Ok(());
         }
         let rows = || orders.values();
-        let failures = || rows().map(|row| row.order.failure.as_ref());
+        let failures = || rows().map(|row| row.failure.as_ref());
         let mut arrays = Arrays::default();
         arrays.add(rows().map(|row| int(row.created_seq.get())))?;
         arrays.add(rows().map(|row| row.order.id.get()))?;

@@ -8,14 +8,18 @@ mod history;
 mod lease;
 mod list;
 mod load;
+mod messages;
 mod plan;
+mod withdrawals;
 
 use super::rows::columns;
 use super::writer::{Writer, detached};
 use super::{
-    BalanceView, Batch, Check, Claim, FamilyId, ItemFilter, LastIds, Lease, Movement, Order, OrderFilter,
-    OrderId, Page, PostedEntry, ProductId, ProductView, Row, SessionView, ShardId, Snapshot, StockSum, Store,
-    StoreError, StoredBalance, StoredOutcome, Timestamp, UniqueName, UserId, async_trait, numbers,
+    AttemptError, BTreeMap, BalanceView, Batch, Check, Claim, DistributorView, FamilyId, ItemFilter, LastIds,
+    Lease, Levels, MessageId, MessageKind, Movement, OpenMessage, Order, OrderFilter, OrderId, Page,
+    PostedEntry, ProductId, ProductView, Rank, Row, SessionView, ShardId, Snapshot, StockSum, Store,
+    StoreError, StoredBalance, StoredOutcome, Timestamp, UniqueName, Upgrade, UserId, Withdrawal,
+    WithdrawalId, async_trait, numbers,
 };
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgRow};
 use sqlx::{Connection, PgPool};
@@ -270,6 +274,69 @@ impl Store for PostgresStore {
         lines: usize,
     ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
         self.read(move |read| list::orders(read, filter, page, lines)).await
+    }
+
+    async fn open_messages(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<Row<OpenMessage>>>, StoreError> {
+        self.read(move |read| messages::open(read, after, limit)).await
+    }
+
+    async fn failed_messages(
+        &self,
+        kind: Option<MessageKind>,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<OpenMessage>>>, StoreError> {
+        self.read(move |read| messages::failed(read, kind, page)).await
+    }
+
+    async fn attempt_errors(&self, ids: &[MessageId]) -> Result<Snapshot<Vec<AttemptError>>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |read| messages::errors(read, ids)).await
+    }
+
+    async fn succeeded_messages(&self) -> Result<Snapshot<BTreeMap<MessageKind, u64>>, StoreError> {
+        self.read(messages::succeeded).await
+    }
+
+    async fn withdrawal(&self, id: WithdrawalId) -> Result<Snapshot<Option<Row<Withdrawal>>>, StoreError> {
+        self.read(move |read| withdrawals::one(read, id)).await
+    }
+
+    async fn withdrawals(
+        &self,
+        user_id: Option<UserId>,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<Withdrawal>>>, StoreError> {
+        self.read(move |read| withdrawals::list(read, user_id, page)).await
+    }
+
+    async fn load_distributors(&self, ids: &[UserId]) -> Result<Snapshot<Vec<DistributorView>>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |read| withdrawals::load_distributors(read, ids)).await
+    }
+
+    async fn distributors(
+        &self,
+        rank: Option<Rank>,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<UserId>>, StoreError> {
+        self.read(move |read| withdrawals::distributors(read, rank, after, limit)).await
+    }
+
+    async fn upgrades(
+        &self,
+        id: UserId,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<(Upgrade, Timestamp)>>>, StoreError> {
+        self.read(move |read| withdrawals::upgrades(read, id, page)).await
+    }
+
+    async fn levels(&self) -> Result<Snapshot<Levels>, StoreError> {
+        self.read(withdrawals::levels).await
     }
 
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

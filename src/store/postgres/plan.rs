@@ -59,6 +59,8 @@ impl Plan {
         plan.sessions(batch)?;
         plan.names(batch)?;
         plan.keys(batch)?;
+        plan.messages(&batch.messages)?;
+        plan.withdrawals(&batch.withdrawals)?;
         Ok(plan)
     }
 
@@ -184,9 +186,16 @@ impl Plan {
         arrays.add(steps.keys().map(|id| id.get()))?;
         arrays.add(steps.values().map(|step| step.status.map(|status| status.word())))?;
         arrays.add(steps.values().map(|step| step.updated_at.micros()))?;
+        let failures = || steps.values().map(|step| step.failure.as_ref());
+        arrays.add(failures().map(|failure| failure.map(|failure| &*failure.code)))?;
+        arrays.add(failures().map(|failure| failure.map(|failure| &*failure.detail)))?;
+        arrays.add(failures().map(|failure| failure?.product_id.map(|id| int(id.get()))))?;
         self.query(
-            "UPDATE orders AS o SET status = coalesce(v.status, o.status), updated_at = v.updated_at
-             FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS v (id, status, updated_at) WHERE o.id = v.id",
+            "UPDATE orders AS o SET status = coalesce(v.status, o.status), updated_at = v.updated_at,
+                    failure_code = coalesce(v.code, o.failure_code), failure_detail = coalesce(v.detail, o.failure_detail),
+                    failure_product_id = coalesce(v.product_id, o.failure_product_id)
+             FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[])
+                  AS v (id, status, updated_at, code, detail, product_id) WHERE o.id = v.id",
             arrays,
             Some((steps.len(), "advanced orders")),
         );

@@ -1,7 +1,7 @@
 //! One batch, one transaction: first the compare-and-set, then rows in the order of their keys.
 
 use super::chunks::{Step, Template, split};
-use super::{fault, lease};
+use super::{fault, lease, messages, withdrawals};
 use crate::store::StoreError;
 use crate::store::batch::{Batch, EntryRow, KeyRow, MovementRow, ProductState};
 use crate::store::numbers::int;
@@ -16,11 +16,16 @@ pub struct Plan {
     steps: Vec<Step>,
 }
 
-const fn insert(head: &'static str, columns: usize) -> Template {
+pub(super) const fn insert(head: &'static str, columns: usize) -> Template {
     Template { head, columns, tail: "", every: None }
 }
 
-const fn update(head: &'static str, columns: usize, tail: &'static str, what: &'static str) -> Template {
+pub(super) const fn update(
+    head: &'static str,
+    columns: usize,
+    tail: &'static str,
+    what: &'static str,
+) -> Template {
     Template { head, columns, tail, every: Some(what) }
 }
 
@@ -61,11 +66,13 @@ impl Plan {
         sessions(&mut steps, batch)?;
         names(&mut steps, batch)?;
         keys(&mut steps, batch)?;
+        messages::plan(&mut steps, &batch.messages)?;
+        withdrawals::plan(&mut steps, &batch.withdrawals)?;
         Ok(Self { after: int(batch.after.get()), to: int(batch.to.get()), steps })
     }
 }
 
-type Steps = Vec<Step>;
+pub(super) type Steps = Vec<Step>;
 type Done = Result<(), StoreError>;
 
 fn products(steps: &mut Steps, batch: &Batch) -> Done {
@@ -196,16 +203,18 @@ fn orders(steps: &mut Steps, batch: &Batch) -> Done {
         7,
     );
     const STEPPED: Template = update(
-        "WITH v (id, status, updated_at) AS (VALUES ",
-        3,
-        ") UPDATE orders SET status = coalesce(v.status, orders.status), updated_at = v.updated_at FROM v \
-         WHERE orders.id = v.id",
+        "WITH v (id, status, updated_at, failure_code, failure_detail, failure_product_id) AS (VALUES ",
+        6,
+        ") UPDATE orders SET status = coalesce(v.status, orders.status), updated_at = v.updated_at, \
+         failure_code = coalesce(v.failure_code, orders.failure_code), \
+         failure_detail = coalesce(v.failure_detail, orders.failure_detail), \
+         failure_product_id = coalesce(v.failure_product_id, orders.failure_product_id) FROM v WHERE orders.id = v.id",
         "advanced orders",
     );
     let mut rows: Vec<_> = batch.orders.values().collect();
     rows.sort_unstable_by_key(|row| row.created_seq);
     split(steps, &NEW, rows.into_iter(), |values, row| {
-        let (order, failure) = (&row.order, row.order.failure.as_ref());
+        let (order, failure) = (&row.order, row.failure.as_ref());
         values.add(int(row.created_seq.get())).add(order.id.get()).add(int(order.user_id.get()));
         values.add(row.status.word()).add(order.total.minor());
         values.add(failure.map(|failure| &*failure.code)).add(failure.map(|failure| &*failure.detail));
@@ -224,7 +233,10 @@ fn orders(steps: &mut Steps, batch: &Batch) -> Done {
         values.add(line.unit_price.minor()).add(line.product_name.as_str()).add(line.product_price.minor());
     })?;
     split(steps, &STEPPED, batch.order_steps.iter(), |values, (id, step)| {
+        let failure = step.failure.as_ref();
         values.add(id.get()).add(step.status.map(|status| status.word())).add(step.updated_at.micros());
+        values.add(failure.map(|failure| &*failure.code)).add(failure.map(|failure| &*failure.detail));
+        values.add(failure.and_then(|failure| failure.product_id).map(|id| int(id.get())));
     })
 }
 

@@ -87,6 +87,11 @@ impl Template {
 }
 
 impl Step {
+    /// A statement without values.
+    pub fn bare(sql: &'static str) -> Self {
+        Self { sql: sql.to_owned(), values: SqliteArguments::default(), expected: None }
+    }
+
     pub async fn run(self, conn: &mut SqliteConnection) -> Result<(), StoreError> {
         // The text is one of the templates with question marks in it; all values are bound.
         let done =

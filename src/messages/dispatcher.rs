@@ -1,0 +1,260 @@
+//! Tries messages: in parallel over keys, in order within one, each kind within its bounds. What an attempt comes to is
+//! written down by the owner that keeps the message; until that is durable, nothing is made of it here.
+
+use super::board::{Board, Change, Notice};
+use super::profile::{Profiles, plus};
+use super::schedule::{Due, Schedule, Spot, Stats};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
+use crate::domain::message::{Message, MessageKind, error_text};
+use crate::domain::text::Text;
+use crate::journal::Position;
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Notices taken in at once.
+const NOTICES: usize = 1_024;
+/// Messages behind one that its handler is told of.
+const BEHIND: usize = 256;
+/// How long an attempt rests that the engine itself was in the way of.
+const REST: Duration = Duration::from_millis(500);
+/// How long attempts that are under way may take once the engine stops.
+const LAST_ATTEMPTS: Duration = Duration::from_secs(10);
+
+/// One try of a message.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub message: Arc<Message>,
+    /// From 1, over the whole life of the message.
+    pub number: u32,
+    /// Messages with the same key that wait for this one only: a handler may end them with it.
+    pub behind: Vec<Arc<Message>>,
+}
+
+/// Why an attempt did not succeed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// The engine itself was in the way (full, stopping, its store away): not counted, made again.
+    Interrupted(String),
+    /// Another attempt may go better.
+    Temporary(String),
+    /// No attempt will: straight to the dead letters.
+    Permanent(String),
+}
+
+/// Who does the work.
+#[async_trait(?Send)]
+pub trait Handler: 'static {
+    /// Does what the message asks for and records its end together with the effect. Dropped when its time is over.
+    async fn attempt(&self, attempt: &Attempt) -> Result<(), Trouble>;
+
+    /// Records that the attempt failed; without a next one the message is a dead letter.
+    async fn fail(&self, attempt: &Attempt, error: Text, next: Option<Timestamp>) -> Result<(), Trouble>;
+}
+
+/// What the dispatcher shows of itself, and how it is stopped.
+#[derive(Debug)]
+pub struct Control {
+    stats: Mutex<Stats>,
+    stop: watch::Sender<bool>,
+    ended: watch::Sender<bool>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        let (stop, ended) = (watch::Sender::new(false), watch::Sender::new(false));
+        Self { stats: Mutex::default(), stop, ended }
+    }
+}
+
+impl Control {
+    pub fn stats(&self) -> Stats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets nothing more start.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Returns when what was under way has ended, or was cut off.
+    pub async fn ended(&self) {
+        // The sender is ours, so this cannot fail.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+}
+
+/// See the module.
+pub struct Dispatcher {
+    /// Not kept alive from here: with the engine the board goes, and with it what tells of changes.
+    pub board: Weak<Board>,
+    pub listener: mpsc::UnboundedReceiver<Notice>,
+    pub profiles: Profiles,
+    pub clock: Arc<dyn Clock>,
+    pub durable: Arc<Position>,
+    pub control: Arc<Control>,
+    /// How many messages were done before.
+    pub succeeded: BTreeMap<MessageKind, u64>,
+}
+
+/// How an attempt's task ended.
+struct Ended {
+    spot: Spot,
+    /// Nothing was recorded: when to make it again.
+    again_at: Option<Timestamp>,
+}
+
+impl Dispatcher {
+    /// Runs until it is stopped or the engine halts. Needs a thread that runs local tasks.
+    pub async fn run(mut self, handler: Rc<dyn Handler>) {
+        let mut schedule = Schedule::new(self.profiles, &self.succeeded);
+        let mut stop = self.control.stop.subscribe();
+        let mut running: JoinSet<Ended> = JoinSet::new();
+        let mut notices = Vec::new();
+        loop {
+            let now = self.clock.now();
+            while !*stop.borrow_and_update()
+                && let Some(due) = schedule.next(now)
+            {
+                let behind = schedule.behind(due.spot, BEHIND);
+                self.start(&handler, &mut running, due, behind);
+            }
+            self.show(schedule.stats());
+            let wake = async {
+                match schedule.wake_at() {
+                    Some(at) => self.clock.until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                count = self.listener.recv_many(&mut notices, NOTICES) => {
+                    let last = notices.iter().map(|notice| notice.seq).max();
+                    let Some(last) = last.filter(|_| count > 0) else { break };
+                    if self.durable.wait(last).await.is_err() {
+                        break;
+                    }
+                    let now = self.clock.now();
+                    notices.drain(..).for_each(|notice| take(&mut schedule, &notice, now));
+                }
+                Some(ended) = running.join_next() => {
+                    if let Ok(Ended { spot, again_at: Some(at) }) = ended {
+                        schedule.put_back(spot, at);
+                    }
+                }
+                () = wake => {}
+                _ = stop.changed() => break,
+            }
+        }
+        // What is cut off was not counted, and is tried again by the next start.
+        let last = async { while running.join_next().await.is_some() {} };
+        let deadline = plus(self.clock.now(), LAST_ATTEMPTS);
+        tokio::select! {
+            () = last => {}
+            () = self.clock.until(deadline) => {}
+        }
+        running.abort_all();
+        self.control.ended.send_replace(true);
+    }
+
+    fn start(
+        &self,
+        handler: &Rc<dyn Handler>,
+        running: &mut JoinSet<Ended>,
+        due: Due,
+        behind: Vec<Arc<Message>>,
+    ) {
+        let Due { spot, message } = due;
+        // Gone already: the notice of its end is on its way here.
+        let Some(board) = self.board.upgrade() else { return };
+        let Some(posted) = board.get(message.id) else { return };
+        let attempt = Attempt { message, number: posted.open.attempt(), behind };
+        let (handler, clock) = (handler.clone(), self.clock.clone());
+        let profile = *self.profiles.of(attempt.message.kind());
+        running.spawn_local(async move {
+            let (id, kind) = (attempt.message.id, attempt.message.kind().word());
+            let begun = clock.now();
+            let trouble = {
+                let work = AssertUnwindSafe(handler.attempt(&attempt)).catch_unwind();
+                tokio::select! {
+                    result = work => result.unwrap_or_else(|panic| Err(Trouble::Temporary(said(&*panic)))),
+                    () = clock.until(plus(begun, profile.timeout)) => {
+                        let limit = profile.timeout.as_secs_f64();
+                        Err(Trouble::Temporary(format!("no end within {limit} s")))
+                    }
+                }
+            };
+            let again_at = Some(plus(clock.now(), REST));
+            let still = board.get(id).filter(|posted| posted.open.attempt() == attempt.number);
+            let trouble = match (trouble, &still) {
+                (Ok(()), Some(_)) => Trouble::Temporary("the attempt ended without an end of the message".into()),
+                (Ok(()), None) => {
+                    count(kind, "done");
+                    return Ended { spot, again_at: None };
+                }
+                // Whatever it came to, somebody else has dealt with the message.
+                (Err(_), None) => return Ended { spot, again_at: None },
+                (Err(trouble), Some(_)) => trouble,
+            };
+            let (error, may_retry) = match trouble {
+                Trouble::Interrupted(error) => {
+                    tracing::debug!(%id, kind, error, "an attempt was interrupted");
+                    count(kind, "interrupted");
+                    return Ended { spot, again_at };
+                }
+                Trouble::Temporary(error) => (error, true),
+                Trouble::Permanent(error) => (error, false),
+            };
+            count(kind, "failed");
+            let open = still.filter(|_| may_retry).map(|posted| posted.open);
+            let next = open.and_then(|open| profile.next_attempt(&open, clock.now()));
+            let recorded = AssertUnwindSafe(handler.fail(&attempt, error_text(&error), next)).catch_unwind();
+            match recorded.await.unwrap_or_else(|panic| Err(Trouble::Temporary(said(&*panic)))) {
+                // Not if its late end came first.
+                Ok(()) if board.get(id).is_some_and(|posted| posted.open.is_dead()) => {
+                    metrics::counter!("purser_messages_dead_total", "kind" => kind).increment(1);
+                    tracing::error!(%id, kind, key = %attempt.message.key(), attempts = attempt.number, error,
+                        "a message is a dead letter; look at it with `purser messages show`, then retry or purge it");
+                }
+                Ok(()) => tracing::warn!(%id, kind, attempt = attempt.number, error, "an attempt failed"),
+                Err(trouble) => {
+                    tracing::warn!(%id, kind, ?trouble, "a failed attempt could not be recorded; it is made again");
+                    return Ended { spot, again_at };
+                }
+            }
+            Ended { spot, again_at: None }
+        });
+    }
+
+    fn show(&self, stats: Stats) {
+        *self.control.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+}
+
+fn take(schedule: &mut Schedule, notice: &Notice, now: Timestamp) {
+    match &notice.change {
+        Change::Stands(open) => schedule.stands(open, notice.place, now),
+        Change::Ended { message, done } => schedule.ended(message, notice.place, *done),
+    }
+}
+
+fn count(kind: &'static str, result: &'static str) {
+    metrics::counter!("purser_message_attempts_total", "kind" => kind, "result" => result).increment(1);
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the handler panicked: {}", text.unwrap_or("without a word"))
+}
+
+#[cfg(test)]
+#[path = "dispatcher_tests.rs"]
+mod tests;
