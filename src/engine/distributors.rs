@@ -203,7 +203,9 @@ impl Inner {
         limit: u32,
     ) -> Result<BatchCheck, EngineError> {
         let limit = limit.min(CHECKED_MAX);
-        self.caught_up(Freshness { min_seq: None, caller: call.caller }).await?;
+        // Climbs that the store does not have yet would have those looked at who have just climbed.
+        let min_seq = Some(self.ground.durable.get());
+        self.caught_up(Freshness { min_seq, caller: call.caller }).await?;
         let found = self.ground.store.read(|store| store.distributors(rank, after, limit)).await?;
         let mut report = BatchCheck { checked: 0, next: None, seq: self.ground.durable.get() };
         for id in &found.value {

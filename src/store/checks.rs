@@ -17,7 +17,7 @@ pub struct Sql {
 /// Differences shown in the detail.
 const SHOWN: u32 = 5;
 
-pub const CHECKS: [(&str, Sql); 15] = [
+pub const CHECKS: [(&str, Sql); 16] = [
     (
         "stock is the sum of its movements",
         Sql {
@@ -202,6 +202,19 @@ UNION ALL
 SELECT 'upgrade of user ' || user_id || ' at record ' || seq || ' has no distributor'
 FROM upgrades WHERE user_id NOT IN (SELECT user_id FROM distributors)",
             compared: "SELECT count(*) FROM upgrades",
+        },
+    ),
+    (
+        // Both came with one record.
+        "pending orders wait for their messages",
+        Sql {
+            differences: "
+SELECT 'order ' || hex(id) || ' is pending, and nothing will decide it' AS what FROM orders
+WHERE status = 'pending' AND created_seq NOT IN (SELECT created_seq FROM messages WHERE kind = 'process_order')
+UNION ALL
+SELECT 'a message waits to decide the order of record ' || created_seq || ', which is not pending' FROM messages
+WHERE kind = 'process_order' AND created_seq NOT IN (SELECT created_seq FROM orders WHERE status = 'pending')",
+            compared: "SELECT count(*) FROM orders",
         },
     ),
     (

@@ -26,7 +26,7 @@ async fn the_audit_is_clean_on_a_new_store(store: Fixture) {
 }
 
 /// What is done behind the store's back, and the checks that must notice.
-const TAMPERINGS: [(&str, &[&str]); 39] = [
+const TAMPERINGS: [(&str, &[&str]); 41] = [
     ("UPDATE products SET stock = stock + 1 WHERE id = 1", &["stock is the sum"]),
     ("UPDATE products SET version = 1 WHERE id = 1", &["stock is the sum"]),
     (
@@ -64,6 +64,8 @@ const TAMPERINGS: [(&str, &[&str]); 39] = [
         &["orders are paid", "orders sold"],
     ),
     ("UPDATE orders SET status = 'processed' WHERE status = 'failed'", &["orders are paid", "orders sold"]),
+    ("DELETE FROM messages WHERE kind = 'process_order'", &["pending orders"]),
+    ("UPDATE orders SET status = 'failed' WHERE status = 'pending'", &["pending orders"]),
     ("DELETE FROM order_lines WHERE line = 1", &["an order's total", "orders sold"]),
     ("UPDATE return_lines SET quantity = quantity + 1", &["returns were"]),
     ("UPDATE entries SET kind = 'increment' WHERE kind = 'return'", &["returns were"]),
