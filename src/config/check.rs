@@ -110,6 +110,9 @@ fn string(key: &str, text: &str) -> Result<(), String> {
         {
             Err("must begin with http:// or https://, or be empty to tell nobody".into())
         }
+        "webhook.secret" if !is_webhook_secret(text) => {
+            Err("must be base64 behind whsec_, or any other text".into())
+        }
         _ if message_setting(key) == Some("on_failed") && !["block_key", "pass_failed"].contains(&text) => {
             Err(format!("must be block_key or pass_failed, not `{text}`"))
         }
@@ -184,4 +187,10 @@ fn distance(left: &str, right: &str) -> usize {
         }
     }
     row[right.len()]
+}
+
+fn is_webhook_secret(text: &str) -> bool {
+    use base64::Engine as _;
+    let standard = base64::engine::general_purpose::STANDARD;
+    text.strip_prefix("whsec_").is_none_or(|encoded| standard.decode(encoded).is_ok())
 }

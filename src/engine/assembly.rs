@@ -118,7 +118,8 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         distributors: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         levels: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         admission: Arc::new(Admission::new(options.operations_max)),
-        background: Arc::new(Admission::new(options.profiles.attempts_max())),
+        // Each attempt's operation, and one more that only looks whether it could be.
+        background: Arc::new(Admission::new(2 * options.profiles.attempts_max())),
         acknowledged: Acknowledged::default(),
         fingerprints: Fingerprints::new(fingerprint_key, &secret),
         dispatch: Arc::new(Control::default()),

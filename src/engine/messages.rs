@@ -69,6 +69,9 @@ impl Errands {
     async fn tell_shipped(&self, attempt: &Attempt, body: serde_json::Value) -> Result<(), Trouble> {
         let engine = self.engine()?;
         let message = &attempt.message;
+        // Whoever is told must not be told again because the end could not be written down.
+        let _owner = engine.pin(&engine.balances, message.user_id, Missing::User).await.map_err(trouble)?;
+        drop(engine.enter(&Call::in_background()).map_err(trouble)?);
         if let Some(webhook) = &self.webhook {
             webhook.post(message.id, engine.ground.clock.now(), body.to_string()).await?;
         }

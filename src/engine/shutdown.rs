@@ -4,6 +4,8 @@ use super::Inner;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long the dispatcher is waited for.
+const DISPATCH_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a store that has everything is waited for.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
@@ -20,7 +22,8 @@ impl Inner {
     pub(super) async fn shutdown(self: &Arc<Self>) -> Shutdown {
         self.dispatch.stop();
         self.admission.close().await;
-        self.dispatch.ended().await;
+        // It keeps a deadline of its own; this is for a thread that is gone.
+        let _ = tokio::time::timeout(DISPATCH_PATIENCE, self.dispatch.ended()).await;
         self.background.close().await;
         let closing = self.clone();
         // Joins the journal's threads, which may be inside an fdatasync.

@@ -116,11 +116,12 @@ impl Dispatcher {
     pub async fn run(mut self, handler: Rc<dyn Handler>) {
         let mut schedule = Schedule::new(self.profiles, &self.succeeded);
         let mut stop = self.control.stop.subscribe();
+        let mut stop_meanwhile = stop.clone();
         let mut running: JoinSet<Ended> = JoinSet::new();
         let mut notices = Vec::new();
         loop {
             let now = self.clock.now();
-            while !*stop.borrow_and_update()
+            while !*stop.borrow()
                 && let Some(due) = schedule.next(now)
             {
                 let behind = schedule.behind(due.spot, BEHIND);
@@ -137,8 +138,9 @@ impl Dispatcher {
                 count = self.listener.recv_many(&mut notices, NOTICES) => {
                     let last = notices.iter().map(|notice| notice.seq).max();
                     let Some(last) = last.filter(|_| count > 0) else { break };
-                    if self.durable.wait(last).await.is_err() {
-                        break;
+                    tokio::select! {
+                        durable = self.durable.wait(last) => if durable.is_err() { break },
+                        _ = stop_meanwhile.wait_for(|stop| *stop) => break,
                     }
                     let now = self.clock.now();
                     notices.drain(..).for_each(|notice| take(&mut schedule, &notice, now));
@@ -149,7 +151,8 @@ impl Dispatcher {
                     }
                 }
                 () = wake => {}
-                _ = stop.changed() => break,
+                // Not `changed`: what was looked at above counts as seen.
+                _ = stop.wait_for(|stop| *stop) => break,
             }
         }
         // What is cut off was not counted, and is tried again by the next start.

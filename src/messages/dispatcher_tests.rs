@@ -348,6 +348,22 @@ fn a_stop_starts_nothing_more_and_waits_for_what_runs() {
 }
 
 #[test]
+fn a_stop_is_heard_while_a_record_is_on_its_way_to_the_disk() {
+    on_one_thread(async {
+        let rig = Rig::start();
+        rig.owner.syncs.set(false);
+        rig.queue(1);
+        rig.settle().await;
+        rig.control.stop();
+        rig.settle().await;
+        rig.owner.durable.advance(Seq::new(1));
+        rig.settle().await;
+        assert!(rig.control.ended().now_or_never().is_some(), "the stop was not heard");
+        assert_eq!(rig.attempts(), []);
+    });
+}
+
+#[test]
 fn what_does_not_end_after_a_stop_is_cut_off_and_not_counted() {
     on_one_thread(async {
         let patient = Profile { timeout: Duration::from_mins(1), ..Profile::default() };

@@ -53,11 +53,11 @@ impl Webhook {
     /// Posts a notice. Needs a thread that runs local tasks.
     ///
     /// # Errors
-    /// [`Trouble::Temporary`] unless the receiver answered 2xx.
+    /// [`Trouble::Temporary`] unless the receiver answered 2xx; a redirect is no such answer, and not followed.
     pub async fn post(&self, id: MessageId, now: Timestamp, body: String) -> Result<(), Trouble> {
         let seconds = now.seconds();
         // A client of its own: calls are rare, and one that hangs must not hold the connection of another.
-        let client = awc::Client::builder().timeout(self.timeout).finish();
+        let client = awc::Client::builder().timeout(self.timeout).disable_redirects().finish();
         let mut request = client
             .post(&self.url)
             .insert_header(("content-type", "application/json"))

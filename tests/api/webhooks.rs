@@ -83,16 +83,17 @@ fn a_shipped_order_is_told_once_signed_as_standard_webhooks_says() {
 }
 
 #[test]
-fn a_receiver_that_refuses_resets_or_hangs_is_told_again_under_the_same_id() {
+fn a_receiver_that_refuses_resets_hangs_or_sends_elsewhere_is_told_again_under_the_same_id() {
     let receiver = Receiver::start(|count| match count {
         0 => Answer::Status(500),
         1 => Answer::Nothing,
         2 => Answer::Silence,
+        3 => Answer::Redirect,
         _ => Answer::Status(200),
     });
-    let server = telling(&receiver).start();
+    let server = telling(&receiver).env("PURSER__MESSAGES__ORDER_SHIPPED__TRIES", "5").start();
     ship(&server);
-    let received = told(&server, &receiver, 4);
+    let received = told(&server, &receiver, 5);
     received.iter().for_each(check_signature);
     let ids: Vec<_> = received.iter().map(|received| &received.headers["webhook-id"]).collect();
     assert!(ids.iter().all(|id| id == &ids[0]), "{ids:?}");

@@ -1,5 +1,7 @@
 //! How a server ends when it is asked to.
 
+use crate::support::api::order_of;
+use crate::support::eventually;
 use crate::support::expect::expect_problem;
 use crate::support::server::{Server, purser, run};
 
@@ -102,5 +104,35 @@ fn a_key_is_known_again_by_a_store_that_was_made_anew_from_its_journal() {
     assert_eq!(again.header("Idempotency-Replayed"), Some("true"), "{}", again.text());
     assert_eq!(again.expect(201), first);
     assert_eq!((server.stock(item), buyer.balance()), (4, 90));
+    server.expect_clean_audit();
+}
+
+#[test]
+fn a_server_that_is_asked_to_end_while_messages_flow_exits_0_and_does_the_rest_after_its_next_start() {
+    let mut server = Server::start();
+    let (admin, buyer) = (server.admin(), server.buyer(1_000_000));
+    let order = order_of(&[(admin.item("Lamp", 1, 1_000_000), 1)]);
+    for round in 1..=3 {
+        let placed = std::sync::atomic::AtomicUsize::new(0);
+        let place = || {
+            let call = buyer.call("POST", "/orders").header("Prefer", "respond-async").json(&order);
+            call.try_send().is_ok_and(|reply| reply.status == 202)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while place() {
+                        placed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                });
+            }
+            eventually("orders flow", || {
+                (placed.load(std::sync::atomic::Ordering::Relaxed) > 50 * round).then_some(())
+            });
+            assert_eq!(server.sigterm(), Some(0));
+        });
+        server.restart();
+    }
+    eventually("all orders are decided", || buyer.list("/orders?status=pending").is_empty().then_some(()));
     server.expect_clean_audit();
 }

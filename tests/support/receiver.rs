@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
     Status(u16),
+    /// The same address, once more.
+    Redirect,
     /// The connection is closed without a word.
     Nothing,
     /// The connection stays open without a word.
@@ -63,6 +65,12 @@ impl Receiver {
                     Answer::Status(status) => {
                         let reply =
                             format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                        let _ = (&stream).write_all(reply.as_bytes());
+                    }
+                    Answer::Redirect => {
+                        let reply = format!(
+                            "HTTP/1.1 307 So\r\nLocation: http://{address}/hook\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                        );
                         let _ = (&stream).write_all(reply.as_bytes());
                     }
                     Answer::Nothing => {}
