@@ -163,6 +163,14 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn a_webhooks_secret_is_base64_behind_its_mark_or_any_text() {
+    for (secret, is_sound) in [("whsec_aGVsbG8=", true), ("plain ?", true), ("", true), ("whsec_?", false)] {
+        let loaded = load(&environment(&[("PURSER__WEBHOOK__SECRET", secret)]));
+        assert_eq!(loaded.is_ok(), is_sound, "{secret}");
+    }
+}
+
+#[test]
 fn secrets_never_appear() {
     let secret = "0123456789abcdef0123456789abcdef";
     let effective = load(&environment(&[

@@ -91,24 +91,20 @@ async fn decide(mut work: Work, decision: Decision) -> Result<Committed, Stop> {
         };
         let _permit = work.admit(&owner)?;
         work.extra_bytes = order.lines.len() * LINE_BYTES;
-        let (mut parties, mut permits) = (Vec::new(), Vec::new());
-        let space;
-        if decision.failure.is_none() {
-            let units = order.units();
-            let products = pin_products(&engine, units.keys().copied()).await?;
-            for product in products.values() {
-                permits.push(work.admit(product)?);
-            }
-            space = work.space().await?;
-            let terms = |line: &OrderLine| (line.product_id, line.unit_price);
-            let claimed: Vec<_> = match decision.pricing {
-                Pricing::Claimed => order.lines.iter().map(terms).collect(),
-                Pricing::AsGiven => Vec::new(),
-            };
-            (parties, _) = hold_units(&mut work, &products, &units, &claimed).await?;
-        } else {
-            space = work.space().await?;
+        // An order that fails sells nothing.
+        let units = if decision.failure.is_some() { BTreeMap::new() } else { order.units() };
+        let products = pin_products(&engine, units.keys().copied()).await?;
+        let mut permits = Vec::with_capacity(products.len());
+        for product in products.values() {
+            permits.push(work.admit(product)?);
         }
+        let space = work.space().await?;
+        let terms = |line: &OrderLine| (line.product_id, line.unit_price);
+        let claimed: Vec<_> = match decision.pricing {
+            Pricing::Claimed => order.lines.iter().map(terms).collect(),
+            Pricing::AsGiven => Vec::new(),
+        };
+        let (parties, _) = hold_units(&mut work, &products, &units, &claimed).await?;
         let step = MessageStep::Finish { attempt: decision.turn.attempt };
         let turn = decision.turn.to(step);
         let command = BalanceCommand::Decide { order, failure: decision.failure.clone(), turn };

@@ -22,7 +22,7 @@ pub struct EngineOptions {
     pub data_dir: PathBuf,
     pub store: StoreChoice,
     pub journal: JournalOptions,
-    /// At least 32 bytes, or `None` to make one in the data directory. Idempotency keys are hashed with it.
+    /// At least 32 bytes, or `None` to make one in the data directory. Signs tokens.
     pub secret: Option<Vec<u8>>,
     /// Arbiters of the engine's own; HTTP workers may lend theirs.
     pub arbiters: usize,
