@@ -1,6 +1,5 @@
-//! Messages inside one process, with a real journal and the embedded store behind it: what completing a withdrawal costs
-//! beside a plain decrement, upgrade checks per second from end to end, and how fast orders that wait are decided beside
-//! the same orders decided at once. `cargo bench --bench messages [-- ORDERS [CHECKS]]`.
+//! Messages inside one process, with a real journal and the embedded store behind it: upgrade checks per second from end to
+//! end, and how fast orders that wait are decided beside the same orders decided at once. `cargo bench --bench messages [-- ORDERS [CHECKS]]`.
 
 mod support;
 
@@ -23,9 +22,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USERS: usize = 1_000;
 const IN_FLIGHT: usize = 256;
-/// Callers of the comparison of latencies.
-const CONNECTIONS: usize = 100;
-const CALLS: usize = 20_000;
 
 fn main() -> anyhow::Result<()> {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
@@ -45,49 +41,32 @@ fn options(directory: &Path, profiles: Profiles) -> EngineOptions {
     options
 }
 
-/// Calls `work` for every number below `count`, `in_flight` at a time; answers how long each took.
-async fn all<F, Fut>(
-    engine: &Engine,
-    count: usize,
-    in_flight: usize,
-    work: F,
-) -> anyhow::Result<Vec<Duration>>
+/// Calls `work` for every number below `count`, so many at a time.
+async fn all<F, Fut>(engine: &Engine, count: usize, work: F) -> anyhow::Result<()>
 where
     F: Fn(Engine, usize) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = Vec::new();
-    for _ in 0..in_flight {
+    for _ in 0..IN_FLIGHT {
         let (engine, next, work) = (engine.clone(), next.clone(), work.clone());
         let beside = engine.clone();
-        tasks.push(tokio::spawn(async move {
-            beside
-                .run_beside_owners(async move {
-                    let mut took = Vec::new();
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= count {
-                            return took;
-                        }
-                        let begun = Instant::now();
-                        work(engine.clone(), number).await;
-                        took.push(begun.elapsed());
-                    }
-                })
-                .await
-        }));
+        let calls = async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return;
+                }
+                work(engine.clone(), number).await;
+            }
+        };
+        tasks.push(tokio::spawn(async move { beside.run_beside_owners(calls).await }));
     }
-    let mut took = Vec::with_capacity(count);
     for task in tasks {
-        took.extend(task.await?.unwrap_or_default());
+        task.await?;
     }
-    took.sort_unstable();
-    Ok(took)
-}
-
-fn percentile(sorted: &[Duration], share: f64) -> f64 {
-    sorted[((sorted.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3
+    Ok(())
 }
 
 async fn withdrawals(checks: usize) -> anyhow::Result<()> {
@@ -104,42 +83,16 @@ async fn withdrawals(checks: usize) -> anyhow::Result<()> {
             }
         }
     };
-    let mut asked: Vec<WithdrawalId> = Vec::with_capacity(CALLS + checks);
-    while asked.len() < CALLS + checks {
+    let mut asked: Vec<WithdrawalId> = Vec::with_capacity(checks);
+    while asked.len() < checks {
         let some = (0..IN_FLIGHT).map(|turn| ask(&engine, users[(asked.len() + turn) % users.len()]));
         asked.extend(futures_util::future::join_all(some).await);
     }
     let asked: Arc<[WithdrawalId]> = asked.into();
-    let payers = users.clone();
-    let plain = all(&engine, CALLS, CONNECTIONS, move |engine, number| {
-        let user_id = payers[number % payers.len()];
-        async move {
-            let request = AdjustRequest { user_id, amount, reference: None, description: None };
-            engine.debit(Call::default(), request).await.expect("debited");
-        }
-    })
-    .await?;
-    let ids = asked.clone();
-    let completed = all(&engine, CALLS, CONNECTIONS, move |engine, number| {
-        let id = ids[number];
-        async move {
-            engine.complete_withdrawal(Call::default(), id).await.expect("completed");
-        }
-    })
-    .await?;
-    println!(
-        "completing a withdrawal, {CONNECTIONS} callers: median {:.2} ms, P95 {:.2} ms; a plain decrement: median {:.2} ms, \
-         P95 {:.2} ms; ratio of medians {:.2}",
-        percentile(&completed, 0.5),
-        percentile(&completed, 0.95),
-        percentile(&plain, 0.5),
-        percentile(&plain, 0.95),
-        percentile(&completed, 0.5) / percentile(&plain, 0.5),
-    );
     let begun = Instant::now();
     let ids = asked.clone();
-    all(&engine, checks, IN_FLIGHT, move |engine, number| {
-        let id = ids[CALLS + number];
+    all(&engine, checks, move |engine, number| {
+        let id = ids[number];
         async move {
             engine.complete_withdrawal(Call::default(), id).await.expect("completed");
         }
@@ -156,7 +109,7 @@ async fn withdrawals(checks: usize) -> anyhow::Result<()> {
     );
     let stats = engine.message_stats();
     let done: u64 = stats.by_kind.values().map(|kind| kind.succeeded_total).sum();
-    println!("{done} of {} delivered, {} failed", CALLS + checks, open(&engine));
+    println!("{done} of {} delivered, {} failed", checks, open(&engine));
     engine.shutdown().await;
     Ok(())
 }
@@ -176,7 +129,7 @@ async fn background(orders: usize) -> anyhow::Result<()> {
     };
     let begun = Instant::now();
     let buyers = users.clone();
-    all(&engine, orders, IN_FLIGHT, move |engine, number| {
+    all(&engine, orders, move |engine, number| {
         let request = request(&buyers, number);
         async move {
             engine.order(Call::default(), request).await.expect("ordered");
@@ -186,7 +139,7 @@ async fn background(orders: usize) -> anyhow::Result<()> {
     let foreground = orders as f64 / begun.elapsed().as_secs_f64();
     let begun = Instant::now();
     let buyers = users.clone();
-    all(&engine, orders, IN_FLIGHT, move |engine, number| {
+    all(&engine, orders, move |engine, number| {
         let request = request(&buyers, number);
         async move {
             engine.accept_order(Call::default(), request).await.expect("accepted");

@@ -4,6 +4,8 @@ mod support;
 
 #[path = "crash/check.rs"]
 mod check;
+#[path = "crash/every_sync.rs"]
+mod every_sync;
 #[path = "crash/load.rs"]
 mod load;
 #[path = "crash/messages.rs"]

@@ -4,6 +4,8 @@ mod support;
 
 #[path = "outage/auditing.rs"]
 mod auditing;
+#[path = "outage/background.rs"]
+mod background;
 #[path = "crash/check.rs"]
 mod check;
 #[path = "outage/limits.rs"]

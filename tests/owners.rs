@@ -7,6 +7,8 @@ mod engine;
 mod holds;
 #[path = "owners/house.rs"]
 mod house;
+#[path = "owners/noting.rs"]
+mod noting;
 #[path = "owners/panicking.rs"]
 mod panicking;
 #[path = "owners/parked.rs"]

@@ -54,6 +54,11 @@ impl Server {
         &self.address
     }
 
+    /// The admin's token.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
     pub async fn connect(&self) -> anyhow::Result<Connection> {
         Connection::open(&self.address).await
     }

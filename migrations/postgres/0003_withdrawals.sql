@@ -1,4 +1,4 @@
--- created_seq is the row's place: lists page by it. The end updates status and updated_at in place (HOT).
+-- created_seq is the row's place: lists page by it.
 CREATE TABLE withdrawals (
     created_seq bigint PRIMARY KEY,
     id          uuid   NOT NULL UNIQUE,
@@ -7,8 +7,10 @@ CREATE TABLE withdrawals (
     created_at  bigint NOT NULL,
     updated_at  bigint NOT NULL,
     status      text   NOT NULL COLLATE "C"
-) WITH (fillfactor = 85);
+);
 CREATE INDEX withdrawals_of_user ON withdrawals (user_id, created_seq);
+-- What a start reads into memory.
+CREATE INDEX pending_withdrawals ON withdrawals (created_seq) WHERE status = 'pending';
 
 -- Who had a withdrawal completed: the first one makes the row, each one changes it in place (HOT); the version counts them.
 CREATE TABLE distributors (

@@ -11,6 +11,8 @@ CREATE TABLE withdrawals (
     updated_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX withdrawals_of_user ON withdrawals (user_id);
+-- What a start reads into memory.
+CREATE INDEX pending_withdrawals ON withdrawals (created_seq) WHERE status = 'pending';
 
 -- Who had a withdrawal completed: the first one makes the row, each one changes it; the version counts them.
 CREATE TABLE distributors (

@@ -208,11 +208,13 @@ pub enum MessagesVerb {
         server: ServerArgs,
     },
     /// Put a dead letter back, or all that there are: each is tried at once, and as often as a new message
+    #[command(group(clap::ArgGroup::new("which").required(true)))]
     Retry {
-        #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+        /// A UUID; `purser messages failed` lists them
+        #[arg(value_name = "ID", group = "which")]
         id: Option<Uuid>,
         /// All that are dead letters now, the oldest first
-        #[arg(long)]
+        #[arg(long, group = "which")]
         all: bool,
         /// Only of this kind
         #[arg(long, requires = "all", value_parser = kinds())]
@@ -222,6 +224,7 @@ pub enum MessagesVerb {
     },
     /// Give a dead letter up; an order that waits for it ends as failed
     Purge {
+        /// A UUID; `purser messages failed` lists them
         #[arg(value_name = "ID")]
         id: Uuid,
         #[command(flatten)]
@@ -236,7 +239,7 @@ pub enum UpgradesVerb {
         /// Only of those on this rank
         #[arg(long, value_name = "RANK")]
         level: Option<u32>,
-        /// How many at most
+        /// How many at most; more than 1,000 are asked for in batches
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
         /// Behind this user: where a run before said to go on

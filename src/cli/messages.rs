@@ -58,7 +58,7 @@ fn path_of(id: Uuid) -> String {
 }
 
 fn retry(token: &str, id: Uuid) -> Call<'_> {
-    Call::post(format!("{}/retry", path_of(id)), json!({})).bearer(token)
+    Call::post(format!("{}/retry", path_of(id)), json!({})).bearer(token).key(new_key())
 }
 
 fn one(url: &str, call: &Call<'_>) -> Result<Value, Failure> {

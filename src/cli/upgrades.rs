@@ -1,5 +1,6 @@
 //! `purser upgrades batch-check`: asks a running server to look at many distributors, batch by batch.
 
+use super::api::new_key;
 use super::args::UpgradesVerb;
 use super::client::{Call, blocking};
 use super::failure::{Exit, Failure};
@@ -8,7 +9,7 @@ use super::report::{emit, print_json, thousands};
 use super::server::running;
 use serde_json::{Value, json};
 
-/// Distributors asked for at once: a batch is answered in a moment, and what is left can be gone on with.
+/// Distributors asked for at once, so that progress is seen and what is left can be gone on with.
 const BATCH: u64 = 1_000;
 
 pub fn run(verb: &UpgradesVerb) -> Result<Exit, Failure> {
@@ -24,8 +25,7 @@ pub fn run(verb: &UpgradesVerb) -> Result<Exit, Failure> {
         if let Some(after) = next {
             batch["after"] = json!(after);
         }
-        let call = Call::post("/api/v1/upgrades/batch-check", batch).bearer(&token);
-        // A check more than was asked for changes nothing, so a batch may be repeated when its answer got lost.
+        let call = Call::post("/api/v1/upgrades/batch-check", batch).bearer(&token).key(new_key());
         let report: Value = blocking(&url, async |client| client.patiently(&call).await)?;
         checked += report["checked"].as_u64().unwrap_or(0);
         bar.set_position(checked);

@@ -105,10 +105,8 @@ fn string(key: &str, text: &str) -> Result<(), String> {
         "admin.password" if !text.is_empty() && !(8..=1024).contains(&text.chars().count()) => {
             Err("must be 8 to 1024 characters, or empty to have one created".into())
         }
-        "webhook.url"
-            if !text.is_empty() && !["http://", "https://"].iter().any(|it| text.starts_with(it)) =>
-        {
-            Err("must begin with http:// or https://, or be empty to tell nobody".into())
+        "webhook.url" if !text.is_empty() && !is_web_address(text) => {
+            Err("must be http:// or https:// and a host, or be empty to tell nobody".into())
         }
         "webhook.secret" if !is_webhook_secret(text) => {
             Err("must be base64 behind whsec_, or any other text".into())
@@ -187,6 +185,11 @@ fn distance(left: &str, right: &str) -> usize {
         }
     }
     row[right.len()]
+}
+
+fn is_web_address(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_alphanumeric() || first == '['))
 }
 
 fn is_webhook_secret(text: &str) -> bool {

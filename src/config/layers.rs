@@ -90,6 +90,11 @@ pub fn load(sources: &Sources) -> Result<Effective, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable { path: path.clone(), reason: error.to_string() })?;
         for entry in file::parse(path, &text)? {
+            // A section of ours of which nothing is set.
+            let section = format!("{}.", entry.key);
+            if entry.value.is_table() && defaults.keys().any(|key| key.starts_with(&section)) {
+                continue;
+            }
             let origin = Origin::File { path: path.clone(), line: entry.line, text: entry.text };
             let default = known(&defaults, &entry.key, &origin)?;
             let value = widened(entry.value, default);

@@ -73,6 +73,12 @@ fn an_unknown_key_names_its_line_and_the_nearest_key() {
 }
 
 #[test]
+fn an_empty_section_sets_nothing() {
+    let (_keep, sources) = file("[webhook]\n# url = \"\"\n[messages.process_order]\n");
+    assert!(load(&sources).is_ok());
+}
+
+#[test]
 fn an_empty_unknown_section_is_not_overlooked() {
     let (_keep, sources) = file("[colours]\n");
     assert!(error(&sources).contains("unknown setting `colours`"), "{}", error(&sources));
@@ -167,6 +173,21 @@ fn a_webhooks_secret_is_base64_behind_its_mark_or_any_text() {
     for (secret, is_sound) in [("whsec_aGVsbG8=", true), ("plain ?", true), ("", true), ("whsec_?", false)] {
         let loaded = load(&environment(&[("PURSER__WEBHOOK__SECRET", secret)]));
         assert_eq!(loaded.is_ok(), is_sound, "{secret}");
+    }
+}
+
+#[test]
+fn a_webhooks_address_names_a_host() {
+    for (url, is_sound) in [
+        ("", true),
+        ("https://shop.example/hook", true),
+        ("http://[::1]:9", true),
+        ("http://", false),
+        ("http:///hook", false),
+        ("ftp://shop.example", false),
+    ] {
+        let loaded = load(&environment(&[("PURSER__WEBHOOK__URL", url)]));
+        assert_eq!(loaded.is_ok(), is_sound, "{url}");
     }
 }
 

@@ -232,6 +232,18 @@ impl Event {
         }
     }
 
+    /// The order that this event places or changes, and whose it is.
+    pub fn order(&self) -> Option<(OrderId, UserId)> {
+        match self {
+            Self::OrderPlaced(order) => Some((order.id, order.user_id)),
+            Self::OrderAdvanced { order_id, user_id, .. } | Self::OrderFailed { order_id, user_id, .. } => {
+                Some((*order_id, *user_id))
+            }
+            Self::GoodsReturned(goods) => goods.order_id.map(|order_id| (order_id, goods.user_id)),
+            _ => None,
+        }
+    }
+
     /// The step of a running total that this event makes, if it makes one.
     pub fn posting(&self) -> Option<&Posting> {
         match self {

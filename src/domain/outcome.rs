@@ -7,7 +7,7 @@ use super::level::Levels;
 use super::money::Money;
 use super::order::{GoodsReturn, Order, OrderStatus};
 use super::product::ProductView;
-use super::record::{Operation, Record, Snapshot};
+use super::record::{Batch, Operation, Record, Snapshot};
 use super::rejection::Rejection;
 use super::time::Timestamp;
 use super::user::Role;
@@ -43,11 +43,12 @@ pub enum Outcome {
     /// Sessions answer with tokens, which are computed, not stored.
     SessionChanged,
     Refused(Rejection),
-    /// A message ended, failed, was put back or given up; or an order was decided for one.
+    /// A message was queued, ended, failed, was put back or given up, or its effect was decided.
     MessageStepped,
     /// The withdrawal after the step.
     Withdrawal(Withdrawal),
     LevelsSet(Arc<Levels>),
+    Batch(Batch),
 }
 
 /// A purchase as its buyer sees it.
@@ -104,6 +105,7 @@ impl Outcome {
             (_, Some(Snapshot::Product(view))) => Some(Self::Item(view.clone())),
             (Operation::Refresh | Operation::Logout, _) => Some(Self::SessionChanged),
             (_, Some(Snapshot::Withdrawal(withdrawal))) => Some(Self::Withdrawal(*withdrawal)),
+            (_, Some(Snapshot::Batch(batch))) => Some(Self::Batch(*batch)),
             (Operation::StepMessage | Operation::DecideOrder | Operation::CheckUpgrade, _) => {
                 Some(Self::MessageStepped)
             }
@@ -172,6 +174,10 @@ impl Outcome {
                 Event::LevelsSet(levels) => Some(Self::LevelsSet(levels.clone())),
                 _ => None,
             }),
+            Operation::RetryMessages | Operation::BatchCheck => match snapshot {
+                Some(Snapshot::Batch(batch)) => Some(Self::Batch(*batch)),
+                _ => None,
+            },
         }
     }
 }

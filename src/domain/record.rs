@@ -44,6 +44,10 @@ pub enum Operation {
     /// Such a look is asked for beside any withdrawal.
     QueueCheck,
     SetLevels,
+    /// Many dead letters are put back, each by an operation of its own.
+    RetryMessages,
+    /// Many looks at distributors' levels are asked for, each by an operation of its own.
+    BatchCheck,
 }
 
 /// A key's claim on the record: both are keyed hashes, so neither can be guessed from the journal or the store.
@@ -67,6 +71,16 @@ pub enum Snapshot {
     /// Of a product that was left as it is.
     Product(ProductView),
     Withdrawal(Withdrawal),
+    Batch(Batch),
+}
+
+/// What an operation made of many has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Batch {
+    /// How many of them went through.
+    pub count: u32,
+    /// Behind whom the next batch goes on; none when there is no more.
+    pub next_after: Option<UserId>,
 }
 
 /// A remembered "no": the state it was decided on is that of `as_of`.

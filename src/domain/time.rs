@@ -1,6 +1,7 @@
 //! Wall-clock labels. Time never orders anything: it is recorded when a decision is made and read back at replay.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -32,6 +33,11 @@ impl Timestamp {
     pub fn rfc3339(self) -> String {
         self.write_rfc3339(&mut [0; 40]).unwrap_or_default().to_owned()
     }
+    /// Later by so much.
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }

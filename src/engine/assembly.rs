@@ -6,10 +6,9 @@ use super::housekeeping::on_stored;
 use super::options::EngineOptions;
 use super::start_error::StartError;
 use super::store_runtime::{RuntimeKeeper, run};
-use super::{Acknowledged, Engine, Inner, passwords::Passwords};
+use super::{Acknowledged, Engine, Inner, passwords::Passwords, restore};
 use crate::clock::Clock;
 use crate::domain::Seq;
-use crate::domain::message::MessageKind;
 use crate::journal::disk::Disk;
 use crate::journal::recover::Recovered;
 use crate::journal::{Halt, Journal, Position, writer};
@@ -21,10 +20,8 @@ use crate::owners::index::{Revocations, UnstoredObjects};
 use crate::owners::{Ground, Supervisor, admission::Admission};
 use crate::store::write_behind::{Status, WriteBehind};
 use crate::store::{Lease, Store, StoreReader};
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// The longest life of an access token that the configuration allows.
@@ -75,7 +72,8 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     };
     let (board, listener) = Board::new();
     let board = Arc::new(board);
-    let succeeded = restore(&runtime, &store, &board).await?;
+    let succeeded = restore::messages(&runtime, &store, &board).await?;
+    let pending = restore::pending(&runtime, &store).await?;
     let status = Arc::new(Status::default());
     let reader = StoreReader::new(store.clone(), stored.clone(), status.clone(), options.read_timeout);
     let ground = Arc::new(Ground {
@@ -86,6 +84,7 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         store: reader,
         halt: halt.clone(),
         unstored: UnstoredObjects::default(),
+        pending,
         revocations,
         messages: board.clone(),
         limits: Limits {
@@ -142,27 +141,4 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     inner.start_housekeeping();
     inner.start_dispatch(listener, succeeded).map_err(StartError::Webhook)?;
     Ok(Engine { inner })
-}
-
-/// Messages read from the store at once.
-const PAGE: u32 = 5_000;
-
-/// Puts all messages that are not done on the board; says how many of each kind were done.
-async fn restore(
-    runtime: &Handle,
-    store: &Arc<dyn Store>,
-    board: &Arc<Board>,
-) -> Result<BTreeMap<MessageKind, u64>, StartError> {
-    let mut after = 0;
-    loop {
-        let store = store.clone();
-        let page = run(runtime, async move { store.open_messages(after, PAGE).await }).await??.value;
-        let Some(last) = page.last() else { break };
-        after = last.cursor;
-        for row in page {
-            board.restore(row.value, Seq::new(row.cursor));
-        }
-    }
-    let store = store.clone();
-    Ok(run(runtime, async move { store.succeeded_messages().await }).await??.value)
 }

@@ -1,19 +1,20 @@
 //! Orders that are decided in the background: accepted at once as pending, decided for their message. A refusal ends such
 //! an order as failed; only trouble is tried again.
 
-use super::call::OrderRequest;
+use super::call::{Call, OrderRequest};
 use super::messages::Turn;
 use super::operate::{Stop, Work};
 use super::orders::{Found, LINE_BYTES, committed, find, hold_units, pin_products, priced};
 use super::{EngineError, Inner};
-use crate::domain::balance::BalanceCommand;
+use crate::domain::balance::{Balance, BalanceCommand};
 use crate::domain::message::{Message, MessageStep, Payload};
 use crate::domain::order::{Failure, Order, OrderLine, OrderStatus, Pricing};
 use crate::domain::product::Details;
 use crate::domain::rejection::Missing;
-use crate::domain::{MessageId, Operation, OrderId, ProductId, Rejection};
+use crate::domain::{MessageId, Operation, OrderId, ProductId, Rejection, Seq};
 use crate::messages::Attempt;
-use crate::owners::messages::Committed;
+use crate::owners::Pin;
+use crate::owners::mailbox::Committed;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub(super) async fn accept(mut work: Work, request: OrderRequest) -> Result<Comm
 
 /// What is to be decided, and for which attempt.
 #[derive(Clone, Serialize)]
-struct Decision {
+struct DecisionRequest {
     order_id: OrderId,
     pricing: Pricing,
     #[serde(skip)]
@@ -70,25 +71,38 @@ impl Inner {
         pricing: Pricing,
     ) -> Result<(), EngineError> {
         let turn = Turn::of(attempt);
-        let decision = Decision { order_id, pricing, turn, failure: None };
+        let decision = DecisionRequest { order_id, pricing, turn, failure: None };
         let again = decision.clone();
-        let call = super::Call::in_background;
+        let call = Call::for_effect;
         let rejection = match self.operate(call(), Operation::DecideOrder, decision, decide).await {
             Ok(_) => return Ok(()),
             Err(EngineError::Rejected { rejection, .. }) => rejection,
             Err(other) => return Err(other),
         };
-        let failed = Decision { failure: Some(Arc::new(Failure::of(&rejection))), ..again };
+        let failed = DecisionRequest { failure: Some(Arc::new(Failure::of(&rejection))), ..again };
         self.operate(call(), Operation::DecideOrder, failed, decide).await.map(drop)
     }
 }
 
-async fn decide(mut work: Work, decision: Decision) -> Result<Committed, Stop> {
+/// The order, its owner, and as of when; without that, the owner's turn says whether the order is pending still.
+async fn accepted(
+    engine: &Inner,
+    id: OrderId,
+) -> Result<(Arc<Order>, Pin<Balance>, Option<Seq>), EngineError> {
+    if let Some(order) = engine.ground.pending.order(id) {
+        let owner = engine.pin(&engine.balances, order.user_id, Missing::User).await?;
+        return Ok((order, owner, None));
+    }
+    match find(engine, id).await? {
+        Some(Found { order, owner, read_at }) => Ok((order, owner, Some(read_at))),
+        None => Err(engine.edge_rejection(Rejection::NotFound(Missing::Order))),
+    }
+}
+
+async fn decide(mut work: Work, decision: DecisionRequest) -> Result<Committed, Stop> {
     let engine = work.engine.clone();
     loop {
-        let Some(Found { order, owner, read_at }) = find(&engine, decision.order_id).await? else {
-            return Err(engine.edge_rejection(Rejection::NotFound(Missing::Order)).into());
-        };
+        let (order, owner, read_at) = accepted(&engine, decision.order_id).await?;
         let _permit = work.admit(&owner)?;
         work.extra_bytes = order.lines.len() * LINE_BYTES;
         // An order that fails sells nothing.
@@ -108,7 +122,7 @@ async fn decide(mut work: Work, decision: Decision) -> Result<Committed, Stop> {
         let step = MessageStep::Finish { attempt: decision.turn.attempt };
         let turn = decision.turn.to(step);
         let command = BalanceCommand::Decide { order, failure: decision.failure.clone(), turn };
-        if let Some(committed) = work.commit(&owner, command, parties, space, Some(read_at)).await? {
+        if let Some(committed) = work.commit(&owner, command, parties, space, read_at).await? {
             return Ok(committed);
         }
     }

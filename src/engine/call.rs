@@ -21,6 +21,8 @@ pub struct Call {
     pub(super) durability: Durability,
     /// For a message, in a place of its own kind.
     pub(super) background: bool,
+    /// The answer may come before the record is durable: whoever asks waits for that in another way.
+    pub(super) unawaited: bool,
 }
 
 impl Call {
@@ -39,9 +41,15 @@ impl Call {
         Self { background: true, ..Self::default() }
     }
 
-    /// The same without its key, for the parts of a call that are operations of their own.
-    pub(super) fn without_key(self) -> Self {
-        Self { key: None, ..self }
+    /// For a message's effect, which ends the message in the same record: the dispatcher waits until that is durable.
+    pub(super) fn for_effect() -> Self {
+        Self { unawaited: true, ..Self::in_background() }
+    }
+
+    /// For the parts of this call that are operations of their own: its key is the whole's, and the whole waits for the last
+    /// of them.
+    pub(super) fn of_part(&self) -> Self {
+        Self { key: None, durability: Durability::Journal, unawaited: true, ..self.clone() }
     }
 
     /// The same, answered once that is reached.

@@ -9,12 +9,13 @@ use super::{Answer, Engine, EngineError, Inner};
 use crate::domain::distributor::{DistributorCommand, DistributorView, Upgrade};
 use crate::domain::level::{Level, Levels, Rank, SetLevels};
 use crate::domain::message::{Message, MessageStep, Payload};
+use crate::domain::record::{Batch, Snapshot};
 use crate::domain::rejection::Missing;
 use crate::domain::text::Name;
-use crate::domain::{MessageId, Operation, Seq, Timestamp, UserId, WithdrawalId};
+use crate::domain::{MessageId, Operation, Timestamp, UserId, WithdrawalId};
 use crate::messages::Attempt;
 use crate::owners::kinds::TheLevels;
-use crate::owners::messages::Committed;
+use crate::owners::mailbox::Committed;
 use crate::store::{Page, Row};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -27,16 +28,6 @@ pub const CHECKED_MAX: u32 = 10_000;
 pub struct DistributorState {
     pub view: DistributorView,
     pub level: Name,
-}
-
-/// How far a batch check came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BatchCheck {
-    /// Checks that were queued.
-    pub checked: u32,
-    /// The last distributor that was looked at: where the next batch goes on; none when all were.
-    pub next: Option<UserId>,
-    pub seq: Seq,
 }
 
 impl Engine {
@@ -83,18 +74,16 @@ impl Engine {
         self.inner.operate(call, Operation::SetLevels, request, run).await
     }
 
-    /// Queues checks of up to `limit` distributors that have withdrawn something, behind `after`, on `rank` only if given.
+    /// Queues checks of up to `limit` (at most [`CHECKED_MAX`]) distributors that have withdrawn something, behind `after`, on
+    /// `rank` only if given. [`Outcome::Batch`](crate::domain::Outcome::Batch) says how many, and where the next one goes on.
+    /// Each is an operation of its own: a call that was cut short by a crash asks for all of them when it comes again.
     ///
     /// # Errors
-    /// What stopped it; checks that were queued before stay.
-    pub async fn batch_check(
-        &self,
-        call: Call,
-        rank: Option<Rank>,
-        after: UserId,
-        limit: u32,
-    ) -> Result<BatchCheck, EngineError> {
-        self.inner.batch_check(call, rank, after, limit).await
+    /// What stopped it before the first one.
+    pub async fn batch_check(&self, call: Call, rank: Option<Rank>, after: UserId, limit: u32) -> Answer {
+        let (parts, request) = (call.of_part(), (rank, after, limit));
+        let run = move |work: Work, _| queue_many(work, parts, rank, after, limit);
+        self.inner.operate(call, Operation::BatchCheck, request, run).await
     }
 }
 
@@ -142,6 +131,33 @@ async fn queue(mut work: Work, id: UserId) -> Result<Committed, Stop> {
     committed(work.commit(&owner, command, Vec::new(), space, None).await?)
 }
 
+async fn queue_many(
+    mut work: Work,
+    call: Call,
+    rank: Option<Rank>,
+    after: UserId,
+    limit: u32,
+) -> Result<Committed, Stop> {
+    let engine = work.engine.clone();
+    let limit = limit.min(CHECKED_MAX);
+    // Climbs that the store does not have yet would have those looked at who have just climbed.
+    let mut seq = engine.ground.durable.get();
+    engine.caught_up(Freshness { min_seq: Some(seq), caller: call.caller }).await?;
+    let found = engine.ground.store.read(|store| store.distributors(rank, after, limit)).await?.value;
+    let (mut count, mut next_after) = (0, None);
+    for id in &found {
+        match engine.operate(call.clone(), Operation::QueueCheck, *id, queue).await {
+            Ok(reply) => (count, next_after, seq) = (count + 1, Some(*id), reply.seq),
+            Err(error) if count == 0 => return Err(error.into()),
+            // What was done is told, and where to go on.
+            Err(_) => break,
+        }
+    }
+    let is_all = count as usize == found.len() && count < limit;
+    let next_after = next_after.filter(|_| !is_all);
+    work.sum_up(Snapshot::Batch(Batch { count, next_after }), seq).await
+}
+
 impl Inner {
     /// Looks at a distributor's level for a message and all that wait behind it.
     pub(super) async fn check_upgrade(
@@ -157,7 +173,7 @@ impl Inner {
         let others: Vec<_> = attempt.behind.iter().filter_map(current).collect();
         let id = attempt.message.id;
         let run = move |work: Work, _| check(work, turn, others, withdrawal_id);
-        self.operate(Call::in_background(), Operation::CheckUpgrade, id, run).await.map(drop)
+        self.operate(Call::for_effect(), Operation::CheckUpgrade, id, run).await.map(drop)
     }
 
     async fn distributor(&self, id: UserId, fresh: Freshness) -> Result<Read<DistributorState>, EngineError> {
@@ -193,30 +209,5 @@ impl Inner {
     async fn levels(&self, fresh: Freshness) -> Result<Read<Arc<Levels>>, EngineError> {
         self.look(&self.levels, TheLevels, Missing::User, fresh, |glimpse| Some(glimpse.entity.levels()))
             .await
-    }
-
-    async fn batch_check(
-        self: &Arc<Self>,
-        call: Call,
-        rank: Option<Rank>,
-        after: UserId,
-        limit: u32,
-    ) -> Result<BatchCheck, EngineError> {
-        let limit = limit.min(CHECKED_MAX);
-        // Climbs that the store does not have yet would have those looked at who have just climbed.
-        let min_seq = Some(self.ground.durable.get());
-        self.caught_up(Freshness { min_seq, caller: call.caller }).await?;
-        let found = self.ground.store.read(|store| store.distributors(rank, after, limit)).await?;
-        let mut report = BatchCheck { checked: 0, next: None, seq: self.ground.durable.get() };
-        for id in &found.value {
-            let call = call.clone().without_key();
-            let reply = self.operate(call, Operation::QueueCheck, *id, queue).await?;
-            report.checked += 1;
-            report.seq = reply.seq;
-        }
-        if found.value.len() == limit as usize {
-            report.next = found.value.last().copied();
-        }
-        Ok(report)
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::product::{Details, Product, ProductCommand};
 use crate::domain::rejection::Missing;
 use crate::domain::text::Sku;
 use crate::domain::{Rejection, Seq};
-use crate::owners::messages::Committed;
+use crate::owners::mailbox::Committed;
 use crate::owners::{Party, Pin};
 use std::sync::Arc;
 

@@ -9,13 +9,14 @@ use crate::domain::balance::BalanceCommand;
 use crate::domain::distributor::DistributorCommand;
 use crate::domain::message::{Keeper, Message, MessageKind, MessageStep, MessageTurn, OpenMessage, Payload};
 use crate::domain::order::Order;
+use crate::domain::record::{Batch, Snapshot};
 use crate::domain::rejection::Missing;
 use crate::domain::text::Text;
 use crate::domain::{MessageId, Operation, Rejection, Seq, Timestamp};
 use crate::messages::board::{Notice, Posted};
 use crate::messages::webhook::Webhook;
 use crate::messages::{Attempt, Dispatcher, Handler, Stats, Trouble};
-use crate::owners::messages::Committed;
+use crate::owners::mailbox::Committed;
 use crate::store::{AttemptError, Page};
 use async_trait::async_trait;
 use serde_json::json;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Dead letters put back at once, at most.
-pub const RETRIED_MAX: usize = 1_000;
+pub const RETRIED_MAX: u32 = 1_000;
 /// Between two of them, so that they do not all come at once.
 const STAGGER: Duration = Duration::from_millis(10);
 
@@ -75,7 +76,7 @@ impl Errands {
         if let Some(webhook) = &self.webhook {
             webhook.post(message.id, engine.ground.clock.now(), body.to_string()).await?;
         }
-        tracing::info!(target: "audit", message = %message.id, data = %body["data"], "order.shipped");
+        tracing::info!(target: "audit", id = %message.id, data = %body["data"], "order.shipped");
         let step = MessageStep::Finish { attempt: attempt.number };
         engine.step_message(message.clone(), step).await.map(drop).map_err(trouble)
     }
@@ -167,18 +168,16 @@ impl Engine {
         self.inner.retry_message(call, id).await
     }
 
-    /// Puts up to `limit` (at most 1,000) dead letters back, the oldest first and a little apart; says how many, and the last
-    /// position. Each is an operation of its own.
+    /// Puts up to `limit` (at most [`RETRIED_MAX`]) dead letters back, the oldest first and a little apart.
+    /// [`Outcome::Batch`](crate::domain::Outcome::Batch) says how many. Each is an operation of its own: a call that was cut
+    /// short by a crash puts back what is left when it comes again.
     ///
     /// # Errors
-    /// What stopped it; those before are back.
-    pub async fn retry_messages(
-        &self,
-        call: Call,
-        kind: Option<MessageKind>,
-        limit: usize,
-    ) -> Result<(usize, Seq), EngineError> {
-        self.inner.retry_messages(call, kind, limit).await
+    /// What stopped it before the first one.
+    pub async fn retry_messages(&self, call: Call, kind: Option<MessageKind>, limit: u32) -> Answer {
+        let (parts, request) = (call.of_part(), (kind, limit));
+        let run = move |work: Work, _| retry_many(work, parts, kind, limit);
+        self.inner.operate(call, Operation::RetryMessages, request, run).await
     }
 
     /// Gives a dead letter up, and with it what waited for it.
@@ -200,6 +199,11 @@ impl Inner {
         let profiles = self.options.profiles;
         let timeout = profiles.of(MessageKind::OrderShipped).timeout;
         let webhook = self.options.webhook.as_ref();
+        if webhook.is_some_and(|options| options.secret.is_empty()) {
+            tracing::warn!(
+                "webhooks are not signed: set webhook.secret, so that receivers can tell who sent them"
+            );
+        }
         let webhook = webhook.map(|options| Webhook::new(options, timeout)).transpose()?;
         let dispatcher = Dispatcher {
             board: Arc::downgrade(&self.ground.messages),
@@ -229,42 +233,24 @@ impl Inner {
     async fn step_dead(self: &Arc<Self>, call: Call, id: MessageId, step: MessageStep) -> Answer {
         // What makes a retry under a key the same request; the moment of it does not.
         let request = (id, step == MessageStep::Purge);
-        let run = move |work: Work, _| async move {
-            let message = work.engine.dead(id)?.open.message;
-            step_one(work, message, step).await
+        let run = move |mut work: Work, _| async move {
+            match work.engine.dead(id) {
+                Ok(posted) => step_one(work, posted.open.message, step).await,
+                Err(as_of) => Err(work.refused(Rejection::NotFound(Missing::Message), as_of)),
+            }
         };
         self.operate(call, Operation::StepMessage, request, run).await
     }
 
-    fn dead(&self, id: MessageId) -> Result<Posted, EngineError> {
+    /// A dead letter, or the record since which there is none.
+    fn dead(&self, id: MessageId) -> Result<Posted, Seq> {
         let posted = self.ground.messages.get(id).filter(|posted| posted.open.is_dead());
-        posted.ok_or_else(|| self.edge_rejection(Rejection::NotFound(Missing::Message)))
+        posted.ok_or_else(|| self.ground.messages.last_death().max(self.ground.durable.get()))
     }
 
     async fn retry_message(self: &Arc<Self>, call: Call, id: MessageId) -> Answer {
         let step = MessageStep::Retry { next_attempt_at: self.ground.clock.now() };
         self.step_dead(call, id, step).await
-    }
-
-    async fn retry_messages(
-        self: &Arc<Self>,
-        call: Call,
-        kind: Option<MessageKind>,
-        limit: usize,
-    ) -> Result<(usize, Seq), EngineError> {
-        let now = self.ground.clock.now();
-        let (mut count, mut seq) = (0, self.ground.durable.get());
-        for message in self.ground.messages.dead(kind, limit.min(RETRIED_MAX)) {
-            let later = STAGGER * u32::try_from(count).unwrap_or(u32::MAX);
-            let step = MessageStep::Retry { next_attempt_at: crate::messages::profile::plus(now, later) };
-            match self.step_dead(call.clone().without_key(), message.id, step).await {
-                Ok(reply) => (count, seq) = (count + 1, reply.seq),
-                // Somebody else dealt with it meanwhile.
-                Err(EngineError::Rejected { .. }) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        Ok((count, seq))
     }
 
     async fn purge_message(self: &Arc<Self>, call: Call, id: MessageId) -> Answer {
@@ -293,7 +279,13 @@ impl Inner {
     }
 
     async fn dead_letter(&self, id: MessageId, fresh: Freshness) -> Result<Read<DeadLetter>, EngineError> {
-        let Posted { open, seq, .. } = self.dead(id)?;
+        let Posted { open, seq, .. } = match self.dead(id) {
+            Ok(posted) => posted,
+            Err(as_of) => {
+                self.ground.durable.wait(as_of).await?;
+                return Err(self.edge_rejection(Rejection::NotFound(Missing::Message)));
+            }
+        };
         let wanted = Freshness { min_seq: fresh.min_seq.max(Some(seq)), ..fresh };
         self.caught_up(wanted).await?;
         let errors = self.errors_of(&[id]).await?.remove(&id).unwrap_or_default();
@@ -311,6 +303,30 @@ impl Inner {
         }
         Ok(errors)
     }
+}
+
+async fn retry_many(
+    mut work: Work,
+    call: Call,
+    kind: Option<MessageKind>,
+    limit: u32,
+) -> Result<Committed, Stop> {
+    let engine = work.engine.clone();
+    let now = engine.ground.clock.now();
+    let dead = engine.ground.messages.dead(kind, limit.min(RETRIED_MAX) as usize);
+    let (mut count, mut seq) = (0, engine.ground.messages.last_death().max(engine.ground.durable.get()));
+    for message in dead {
+        let step = MessageStep::Retry { next_attempt_at: now.plus(STAGGER * count) };
+        match engine.step_dead(call.clone(), message.id, step).await {
+            Ok(reply) => (count, seq) = (count + 1, reply.seq),
+            // Somebody else dealt with it meanwhile.
+            Err(EngineError::Rejected { .. }) => {}
+            Err(other) if count == 0 => return Err(other.into()),
+            // What was done is told; the rest can be asked for again.
+            Err(_) => break,
+        }
+    }
+    work.sum_up(Snapshot::Batch(Batch { count, next_after: None }), seq).await
 }
 
 /// Takes the step at the owner that keeps the message.

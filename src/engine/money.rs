@@ -8,7 +8,7 @@ use crate::domain::rejection::Missing;
 use crate::domain::text::{TEXT_MAX, Text};
 use crate::domain::{Operation, Rejection, TransferId};
 use crate::owners::Party;
-use crate::owners::messages::Committed;
+use crate::owners::mailbox::Committed;
 use uuid::Uuid;
 
 /// Bytes that texts may take beyond the usual, at four a character.

@@ -4,13 +4,14 @@
 use super::{Busy, Call, Durability, EngineError, Reply};
 use crate::domain::entity::Entity;
 use crate::domain::outcome::Outcome;
+use crate::domain::record::Snapshot;
 use crate::domain::rejection::Missing;
 use crate::domain::{Operation, Record, Rejection, Seq, Timestamp, UserId};
 use crate::journal::{HaltReason, Reservation};
 use crate::owners::admission::{Admission, NoPermit, Permit};
-use crate::owners::messages::{
-    AskKey, Cause, Claim, Commit, Committed, Glimpse, KeyAnswer, NotClaimed, NotCommitted, Refused,
-    RememberRefusal, View,
+use crate::owners::mailbox::{
+    AskKey, Cause, Claim, Commit, Committed, Glimpse, KeyAnswer, NotClaimed, NotCommitted, Refused, Remember,
+    Remembered, View,
 };
 use crate::owners::slot::OwnerPermit;
 use crate::owners::{Hold, KeyGuard, Kind, Party, Pin, PinError, Supervisor, homes};
@@ -93,7 +94,7 @@ impl Inner {
             let started =
                 Work { engine: engine.clone(), operation, caller: call.caller, key, extra_bytes: 0 };
             match work(started, request).await {
-                Ok(committed) => engine.answer(operation, call.caller, committed, call.durability).await,
+                Ok(committed) => engine.answer(&call, operation, committed).await,
                 Err(Stop::Failed(error)) => Err(error),
                 Err(Stop::Refused(refused, key)) => Err(engine.refuse(operation, refused, key).await),
             }
@@ -198,26 +199,26 @@ impl Inner {
 
     async fn answer(
         &self,
+        call: &Call,
         operation: Operation,
-        caller: Option<UserId>,
         committed: Committed,
-        durability: Durability,
     ) -> Result<Reply, EngineError> {
-        let (outcome, seq) = match committed {
-            Committed::Recorded { record, snapshot } => {
-                self.ground.durable.wait(record.seq).await?;
-                (Outcome::of(&record, snapshot.as_ref()), record.seq)
-            }
-            Committed::Unchanged { snapshot, as_of } => {
-                self.ground.durable.wait(as_of).await?;
-                (Outcome::unchanged(operation, snapshot.as_ref()), as_of)
-            }
+        let seq = match &committed {
+            Committed::Recorded { record, .. } => record.seq,
+            Committed::Unchanged { as_of, .. } => *as_of,
+        };
+        if !call.unawaited {
+            self.ground.durable.wait(seq).await?;
+        }
+        let outcome = match committed {
+            Committed::Recorded { record, snapshot } => Outcome::of(&record, snapshot.as_ref()),
+            Committed::Unchanged { snapshot, .. } => Outcome::unchanged(operation, snapshot.as_ref()),
         };
         let outcome = outcome.ok_or(EngineError::Internal)?;
-        if let Some(caller) = caller {
+        if let Some(caller) = call.caller {
             self.acknowledged.note(caller, seq, self.ground.stored.get());
         }
-        let durability = self.reach(seq, durability).await;
+        let durability = self.reach(seq, call.durability).await;
         Ok(Reply { outcome, seq, replayed: false, durability })
     }
 
@@ -242,8 +243,8 @@ impl Inner {
             None => as_of,
             Some(key) => {
                 let refused = Refused { rejection: rejection.clone(), as_of };
-                match self.remember(operation, refused, key).await {
-                    Ok(seq) => seq,
+                match self.remember(operation, Remembered::Refused(refused), key).await {
+                    Ok(record) => record.seq,
                     Err(error) => return error,
                 }
             }
@@ -254,16 +255,16 @@ impl Inner {
     async fn remember(
         &self,
         operation: Operation,
-        refused: Refused,
+        answer: Remembered,
         key: KeyGuard,
-    ) -> Result<Seq, EngineError> {
+    ) -> Result<Arc<Record>, EngineError> {
         let space = self.ground.journal.reserve(USUAL_BYTES).await?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, told) = oneshot::channel();
         let pin = key.pin();
-        pin.send(RememberRefusal { key, operation, space, refused, reply });
-        let record = answer.await.map_err(|_| EngineError::Unknown)?;
+        pin.send(Remember { key, operation, space, answer, reply });
+        let record = told.await.map_err(|_| EngineError::Unknown)?;
         self.ground.durable.wait(record.seq).await?;
-        Ok(record.seq)
+        Ok(record)
     }
 
     pub(super) fn not_pinned(&self, error: PinError, missing: Missing) -> EngineError {
@@ -303,6 +304,16 @@ impl Work {
     pub fn admit<K: Kind>(&self, pin: &Pin<K>) -> Result<OwnerPermit<K>, Stop> {
         let most = self.engine.ground.limits.operations_per_owner;
         pin.admit(most).ok_or(Stop::Failed(Busy::Overloaded.into()))
+    }
+
+    /// Ends work that was made of operations of their own, the last of them at `as_of`: what it shows is written down only
+    /// under a key.
+    pub async fn sum_up(&mut self, shown: Snapshot, as_of: Seq) -> Result<Committed, Stop> {
+        let Some(key) = self.key.take() else {
+            return Ok(Committed::Unchanged { snapshot: Some(shown), as_of });
+        };
+        let record = self.engine.remember(self.operation, Remembered::Shown(shown), key).await?;
+        Ok(Committed::Recorded { record, snapshot: None })
     }
 
     /// Ends the work with a refusal that rests on the given position.

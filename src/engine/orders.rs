@@ -11,7 +11,7 @@ use crate::domain::order::{GoodsReturn, Order, OrderLine, OrderStatus, ReturnLin
 use crate::domain::product::{Details, Product, ProductClaim};
 use crate::domain::rejection::Missing;
 use crate::domain::{MessageId, Money, OrderId, ProductId, Rejection, ReturnId, Seq, UserId};
-use crate::owners::messages::{Committed, Glimpse};
+use crate::owners::mailbox::{Committed, Glimpse};
 use crate::owners::{Party, Pin, PinError};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use crate::domain::rejection::Missing;
 use crate::domain::{Event, OrderId, ProductId, Record, Rejection, Seq, UserId};
 use crate::owners::Kind;
 use crate::owners::Supervisor;
-use crate::owners::messages::Glimpse;
+use crate::owners::mailbox::Glimpse;
 use crate::store::{ItemFilter, OrderFilter, Page, Row};
 use std::collections::btree_map::{self, BTreeMap};
 use std::sync::Arc;
@@ -217,18 +217,11 @@ impl Inner {
         let mut read_at: BTreeMap<OrderId, Seq> = BTreeMap::new();
         for record in records {
             for event in &record.events {
-                let id = match event {
-                    Event::OrderPlaced(order) => {
-                        changed.insert(order.id, (record.seq.get(), Order::clone(order)));
-                        continue;
-                    }
-                    Event::OrderAdvanced { order_id, .. } => *order_id,
-                    Event::GoodsReturned(goods) => match goods.order_id {
-                        Some(id) => id,
-                        None => continue,
-                    },
-                    _ => continue,
-                };
+                let Some((id, _)) = event.order() else { continue };
+                if let Event::OrderPlaced(order) = event {
+                    changed.insert(id, (record.seq.get(), Order::clone(order)));
+                    continue;
+                }
                 if let btree_map::Entry::Vacant(place) = changed.entry(id) {
                     let snapshot = self.ground.store.read(|store| store.order(id)).await?;
                     if let Some(row) = snapshot.value {

@@ -14,7 +14,7 @@ use crate::domain::session::{Session, SessionCommand, SessionGrant};
 use crate::domain::text::Email;
 use crate::domain::user::Profile;
 use crate::domain::{Event, FamilyId, Operation, Outcome, Rejection, Seq, UserId};
-use crate::owners::messages::Committed;
+use crate::owners::mailbox::Committed;
 use crate::owners::{Party, Pin, Unborn};
 use std::sync::Arc;
 use tokio::sync::oneshot;

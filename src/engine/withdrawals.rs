@@ -11,7 +11,7 @@ use crate::domain::order::Step;
 use crate::domain::rejection::Missing;
 use crate::domain::withdrawal::Withdrawal;
 use crate::domain::{Event, MessageId, Money, Operation, Rejection, Seq, UserId, WithdrawalId};
-use crate::owners::messages::{Committed, Glimpse};
+use crate::owners::mailbox::{Committed, Glimpse};
 use crate::owners::{Party, Pin};
 use crate::store::{Page, Row};
 use serde::Serialize;
@@ -88,26 +88,45 @@ async fn ask(mut work: Work, request: WithdrawalRequest) -> Result<Committed, St
     committed(work.commit(&owner, command, Vec::new(), space, None).await?)
 }
 
-/// A withdrawal as it stands in memory or in the store, and as of when.
+/// A withdrawal, and as of when.
 struct Found {
     withdrawal: Withdrawal,
     owner: Pin<Balance>,
-    read_at: Seq,
+    /// `None`: it was pending a moment ago; whether it still is, its owner's turn says.
+    read_at: Option<Seq>,
 }
 
 async fn find(engine: &Inner, id: WithdrawalId) -> Result<Found, EngineError> {
+    loop {
+        if let Some(withdrawal) = engine.ground.pending.withdrawal(id) {
+            let owner = engine.pin(&engine.balances, withdrawal.user_id, Missing::User).await?;
+            return Ok(Found { withdrawal, owner, read_at: None });
+        }
+        let (withdrawal, owner, read_at) = recall(engine, id).await?;
+        let look = move |glimpse: &mut Glimpse<'_, Balance>| {
+            let fresh = read_at >= glimpse.let_go;
+            fresh.then(|| (glimpse.desk.withdrawal(&withdrawal, read_at), glimpse.as_of))
+        };
+        if let Some((withdrawal, as_of)) = engine.view(&owner, look).await? {
+            return Ok(Found { withdrawal, owner, read_at: Some(as_of) });
+        }
+    }
+}
+
+/// A withdrawal that has ended, as its owner or the store last knew it.
+async fn recall(engine: &Inner, id: WithdrawalId) -> Result<(Withdrawal, Pin<Balance>, Seq), EngineError> {
     if let Some(user_id) = engine.ground.unstored.owner_of(id.get()) {
         let owner = engine.pin(&engine.balances, user_id, Missing::User).await?;
         let asked = engine.view(&owner, move |glimpse| glimpse.desk.asked(id)).await?;
         if let Some((withdrawal, read_at)) = asked {
-            return Ok(Found { withdrawal, owner, read_at });
+            return Ok((withdrawal, owner, read_at));
         }
     }
     let snapshot = engine.ground.store.read(|store| store.withdrawal(id)).await?;
     let missing = || engine.edge_rejection(Rejection::NotFound(Missing::Withdrawal));
     let withdrawal = snapshot.value.map(|row| row.value).ok_or_else(missing)?;
     let owner = engine.pin(&engine.balances, withdrawal.user_id, Missing::User).await?;
-    Ok(Found { withdrawal, owner, read_at: snapshot.watermark })
+    Ok((withdrawal, owner, snapshot.watermark))
 }
 
 async fn complete(mut work: Work, id: WithdrawalId) -> Result<Committed, Stop> {
@@ -117,11 +136,8 @@ async fn complete(mut work: Work, id: WithdrawalId) -> Result<Committed, Stop> {
         let distributor = engine.pin(&engine.distributors, withdrawal.user_id, Missing::User).await?;
         let _permits = (work.admit(&owner)?, work.admit(&distributor)?);
         let space = work.space().await?;
-        let look = move |glimpse: &mut Glimpse<'_, Balance>| {
-            glimpse.desk.withdrawal(&withdrawal, read_at).complete()
-        };
         let mut parties: Vec<Box<dyn Party>> = Vec::new();
-        if matches!(engine.view(&owner, look).await?, Ok(Step::Take)) {
+        if withdrawal.complete() == Ok(Step::Take) {
             let Some((room, ())) = work.claim(&distributor, Room(withdrawal.amount), None).await? else {
                 return Err(EngineError::Internal.into());
             };
@@ -134,7 +150,7 @@ async fn complete(mut work: Work, id: WithdrawalId) -> Result<Committed, Stop> {
             created_at: engine.ground.clock.now(),
         };
         let command = BalanceCommand::CompleteWithdrawal { withdrawal, message: Arc::new(message) };
-        if let Some(committed) = work.commit(&owner, command, parties, space, Some(read_at)).await? {
+        if let Some(committed) = work.commit(&owner, command, parties, space, read_at).await? {
             return Ok(committed);
         }
     }
@@ -147,7 +163,7 @@ async fn reject(mut work: Work, id: WithdrawalId) -> Result<Committed, Stop> {
         let _permit = work.admit(&owner)?;
         let space = work.space().await?;
         let command = BalanceCommand::RejectWithdrawal(withdrawal);
-        if let Some(committed) = work.commit(&owner, command, Vec::new(), space, Some(read_at)).await? {
+        if let Some(committed) = work.commit(&owner, command, Vec::new(), space, read_at).await? {
             return Ok(committed);
         }
     }
@@ -166,11 +182,15 @@ impl Inner {
             if of.is_some_and(|user| user != withdrawal.user_id) {
                 return Err(self.edge_rejection(Rejection::NotFound(Missing::Withdrawal)));
             }
-            let look = move |glimpse: &mut Glimpse<'_, Balance>| {
-                let fresh = read_at >= glimpse.let_go;
-                fresh.then(|| (glimpse.desk.withdrawal(&withdrawal, read_at), glimpse.as_of))
+            let ground = self.ground.clone();
+            let pending = move |glimpse: &mut Glimpse<'_, Balance>| {
+                ground.pending.withdrawal(id).map(|withdrawal| (withdrawal, glimpse.as_of))
             };
-            if let Some((value, as_of)) = self.view(&owner, look).await? {
+            let found = match read_at {
+                Some(as_of) => Some((withdrawal, as_of)),
+                None => self.view(&owner, pending).await?,
+            };
+            if let Some((value, as_of)) = found {
                 self.ground.durable.wait(as_of).await?;
                 return Ok(Read { value, as_of: as_of.max(fresh.min_seq.unwrap_or_default()) });
             }

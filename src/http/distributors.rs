@@ -9,8 +9,9 @@ use super::reply::{self, Answer, Rows, rfc3339, rfc3339_option};
 use super::validate::Checks;
 use crate::domain::distributor::{Standing, Upgrade};
 use crate::domain::level::{Level, Levels, Rank};
+use crate::domain::record::Batch;
 use crate::domain::{Outcome, Timestamp, UserId};
-use crate::engine::DistributorState;
+use crate::engine::{CHECKED_MAX, DistributorState};
 use actix_web::http::StatusCode;
 use actix_web::{get, post, put};
 use serde::{Deserialize, Serialize};
@@ -18,9 +19,6 @@ use tracing::info;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
-
-/// Distributors that one batch looks at, at most.
-const BATCH_MAX: i64 = 10_000;
 
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config.service(show).service(list_upgrades).service(show_levels).service(set_levels).service(batch_check);
@@ -207,16 +205,16 @@ struct BatchDto {
     after: Option<i64>,
 }
 
-struct Batch {
+struct Wanted {
     rank: Option<Rank>,
     limit: u32,
     after: UserId,
 }
 
 impl Input for BatchDto {
-    type Domain = Batch;
+    type Domain = Wanted;
 
-    fn parse(self, checks: &mut Checks) -> Option<Batch> {
+    fn parse(self, checks: &mut Checks) -> Option<Wanted> {
         let rank = checks.optional(self.level, |checks, level| {
             let rank = Rank::try_from(level).ok().filter(|rank| (*rank as usize) < Levels::MAX);
             if rank.is_none() {
@@ -225,12 +223,8 @@ impl Input for BatchDto {
             rank
         });
         let after = checks.optional(self.after, |checks, id| checks.user_id("after", id));
-        let limit =
-            u32::try_from(self.limit).ok().filter(|limit| (1..=BATCH_MAX).contains(&i64::from(*limit)));
-        if limit.is_none() {
-            checks.add("limit", format!("must be from 1 to {BATCH_MAX}"));
-        }
-        Some(Batch { rank: rank?, limit: limit?, after: after?.unwrap_or(UserId::new(0)) })
+        let limit = checks.count("limit", self.limit, CHECKED_MAX);
+        Some(Wanted { rank: rank?, limit: limit?, after: after?.unwrap_or(UserId::new(0)) })
     }
 }
 
@@ -247,9 +241,12 @@ struct CheckedView {
     security(("bearer" = [])))]
 #[post("/upgrades/batch-check")]
 async fn batch_check(web: Web, admin: Admin, terms: Terms, body: Body<BatchDto>) -> Answer {
-    let Batch { rank, limit, after } = body.0;
-    let report = web.engine().batch_check(terms.by(&admin.0), rank, after, limit).await?;
-    info!(target: "audit", admin = %admin.0.user_id, checked = report.checked, "a batch of upgrade checks was queued");
-    let view = CheckedView { checked: report.checked, next_after: report.next.map(|id| id.get()) };
-    reply::session(StatusCode::ACCEPTED, report.seq, &view)
+    let Wanted { rank, limit, after } = body.0;
+    let reply = web.engine().batch_check(terms.by(&admin.0), rank, after, limit).await?;
+    let Outcome::Batch(Batch { count: checked, next_after }) = reply.outcome else {
+        return Err(reply::misfit(&reply.outcome));
+    };
+    info!(target: "audit", admin = %admin.0.user_id, checked, "a batch of upgrade checks was queued");
+    let view = CheckedView { checked, next_after: next_after.map(|id| id.get()) };
+    reply::mutation(StatusCode::ACCEPTED, &reply, &view)
 }

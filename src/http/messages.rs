@@ -7,8 +7,9 @@ use super::query::Query;
 use super::reply::{self, Answer, Rows, rfc3339, rfc3339_option};
 use super::validate::Checks;
 use crate::domain::message::{MessageKind, Payload};
-use crate::domain::{MessageId, Timestamp};
-use crate::engine::{DeadLetter, KindStats, MessageStats};
+use crate::domain::record::Batch;
+use crate::domain::{MessageId, Outcome, Timestamp};
+use crate::engine::{DeadLetter, KindStats, MessageStats, RETRIED_MAX};
 use actix_web::http::StatusCode;
 use actix_web::{delete, get, post};
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,8 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-/// Dead letters put back at once, unless the request says otherwise, and at most.
-const RETRIED: (i64, i64) = (100, 1_000);
+/// Dead letters put back at once, unless the request says otherwise.
+const RETRIED: u32 = 100;
 
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config.service(show_stats).service(list).service(show).service(retry_many).service(retry).service(purge);
@@ -121,7 +122,7 @@ struct RetriedView {
 
 #[derive(Serialize, ToSchema)]
 struct RetriedManyView {
-    retried: usize,
+    retried: u32,
 }
 
 /// How many messages stand how.
@@ -156,7 +157,7 @@ async fn show(web: Web, admin: Admin, id: PathId<MessageId>, fresh: MinSeq) -> A
 #[post("/messages/failed/{id}/retry")]
 async fn retry(web: Web, admin: Admin, id: PathId<MessageId>, terms: Terms) -> Answer {
     let reply = web.engine().retry_message(terms.by(&admin.0), id.0).await?;
-    info!(target: "audit", admin = %admin.0.user_id, message = %id.0, "a dead letter was put back");
+    info!(target: "audit", admin = %admin.0.user_id, id = %id.0, "a dead letter was put back");
     reply::mutation(StatusCode::OK, &reply, &RetriedView { id: id.0.get(), status: "ready" })
 }
 
@@ -171,7 +172,7 @@ struct RetryDto {
 
 struct Retry {
     kind: Option<MessageKind>,
-    limit: usize,
+    limit: u32,
 }
 
 impl Input for RetryDto {
@@ -186,24 +187,23 @@ impl Input for RetryDto {
             }
             kind
         });
-        let limit = self.limit.unwrap_or(RETRIED.0);
-        if !(1..=RETRIED.1).contains(&limit) {
-            checks.add("limit", format!("must be from 1 to {}", RETRIED.1));
-            return None;
-        }
-        Some(Retry { kind: kind?, limit: usize::try_from(limit).ok()? })
+        let limit = checks.count("limit", self.limit.unwrap_or(RETRIED.into()), RETRIED_MAX);
+        Some(Retry { kind: kind?, limit: limit? })
     }
 }
 
 /// Puts many dead letters back, the oldest first and a little apart.
-#[utoipa::path(tag = "messages", request_body = RetryDto, responses((status = 200, body = RetriedManyView)),
+#[utoipa::path(tag = "messages", request_body = Option<RetryDto>, responses((status = 200, body = RetriedManyView)),
     security(("bearer" = [])))]
 #[post("/messages/failed/retry")]
 async fn retry_many(web: Web, admin: Admin, terms: Terms, body: Body<RetryDto>) -> Answer {
     let Retry { kind, limit } = body.0;
-    let (retried, seq) = web.engine().retry_messages(terms.by(&admin.0), kind, limit).await?;
+    let reply = web.engine().retry_messages(terms.by(&admin.0), kind, limit).await?;
+    let Outcome::Batch(Batch { count: retried, .. }) = reply.outcome else {
+        return Err(reply::misfit(&reply.outcome));
+    };
     info!(target: "audit", admin = %admin.0.user_id, retried, "dead letters were put back");
-    reply::session(StatusCode::OK, seq, &RetriedManyView { retried })
+    reply::mutation(StatusCode::OK, &reply, &RetriedManyView { retried })
 }
 
 /// Gives a dead letter up: an order that waits for it ends as failed.
@@ -211,6 +211,6 @@ async fn retry_many(web: Web, admin: Admin, terms: Terms, body: Body<RetryDto>) 
 #[delete("/messages/failed/{id}")]
 async fn purge(web: Web, admin: Admin, id: PathId<MessageId>, terms: Terms) -> Answer {
     let reply = web.engine().purge_message(terms.by(&admin.0), id.0).await?;
-    info!(target: "audit", admin = %admin.0.user_id, message = %id.0, "a dead letter was purged");
+    info!(target: "audit", admin = %admin.0.user_id, id = %id.0, "a dead letter was purged");
     reply::empty(&reply)
 }

@@ -97,8 +97,8 @@ fn answer_step(web: &Web, reply: &Reply) -> Answer {
 /// (point of sale, import), and `user_id` says for whom the admin buys. With `Prefer: respond-async` the order is accepted as
 /// pending and decided in the background: it ends as processed, or as failed with the refusal.
 #[utoipa::path(tag = "orders", request_body = OrderDto,
-    responses((status = 201, body = PlacedView), (status = 202, body = PlacedView)),
-    security(("bearer" = [])))]
+    responses((status = 201, body = PlacedView), (status = 202, body = PlacedView)), security(("bearer" = [])),
+    params(("Prefer" = Option<String>, Header, description = "`respond-async`: accept now, decide in the background")))]
 #[post("/orders")]
 async fn place(web: Web, caller: Caller, terms: Terms, body: Body<OrderDto>) -> Answer {
     let NewOrder { lines, user_id } = body.0;

@@ -50,6 +50,11 @@ impl Checks {
         Quantity::new(u32::try_from(units).ok()?)
     }
 
+    /// How many, from 1 to `most`.
+    pub fn count(&mut self, path: impl Display, value: i64, most: u32) -> Option<u32> {
+        self.within(path, value, 1, most.into())?.try_into().ok()
+    }
+
     /// A price or a total: may be 0.
     pub fn money(&mut self, path: impl Display, value: i64) -> Option<Money> {
         self.within(path, value, 0, LIMIT).and_then(Money::new)

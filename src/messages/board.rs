@@ -112,9 +112,10 @@ impl Board {
                     }
                 }
                 Event::MessageDone(message) | Event::MessagePurged(message) => {
-                    let taken = self.part(message.id).take(&message.id);
-                    if let Some(ById(posted)) = taken {
+                    if let Some(posted) = self.get(message.id) {
+                        // First: who does not find it learns from which record on it was gone.
                         self.mourn(posted.open.is_dead(), record.seq);
+                        self.part(message.id).remove(&message.id);
                         let done = matches!(event, Event::MessageDone(_));
                         let change = Change::Ended { message: posted.open.message, done };
                         self.tell(Notice { seq: record.seq, place: posted.place, change });

@@ -2,7 +2,7 @@
 //! written down by the owner that keeps the message; until that is durable, nothing is made of it here.
 
 use super::board::{Board, Change, Notice};
-use super::profile::{Profiles, plus};
+use super::profile::Profiles;
 use super::schedule::{Due, Schedule, Spot, Stats};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
@@ -145,11 +145,13 @@ impl Dispatcher {
                     let now = self.clock.now();
                     notices.drain(..).for_each(|notice| take(&mut schedule, &notice, now));
                 }
-                Some(ended) = running.join_next() => {
+                Some(mut ended) = running.join_next() => loop {
                     if let Ok(Ended { spot, again_at: Some(at) }) = ended {
                         schedule.put_back(spot, at);
                     }
-                }
+                    let Some(next) = running.try_join_next() else { break };
+                    ended = next;
+                },
                 () = wake => {}
                 // Not `changed`: what was looked at above counts as seen.
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -157,7 +159,7 @@ impl Dispatcher {
         }
         // What is cut off was not counted, and is tried again by the next start.
         let last = async { while running.join_next().await.is_some() {} };
-        let deadline = plus(self.clock.now(), LAST_ATTEMPTS);
+        let deadline = self.clock.now().plus(LAST_ATTEMPTS);
         tokio::select! {
             () = last => {}
             () = self.clock.until(deadline) => {}
@@ -187,13 +189,13 @@ impl Dispatcher {
                 let work = AssertUnwindSafe(handler.attempt(&attempt)).catch_unwind();
                 tokio::select! {
                     result = work => result.unwrap_or_else(|panic| Err(Trouble::Temporary(said(&*panic)))),
-                    () = clock.until(plus(begun, profile.timeout)) => {
+                    () = clock.until(begun.plus(profile.timeout)) => {
                         let limit = profile.timeout.as_secs_f64();
                         Err(Trouble::Temporary(format!("no end within {limit} s")))
                     }
                 }
             };
-            let again_at = Some(plus(clock.now(), REST));
+            let again_at = Some(clock.now().plus(REST));
             let still = board.get(id).filter(|posted| posted.open.attempt() == attempt.number);
             let trouble = match (trouble, &still) {
                 (Ok(()), Some(_)) => Trouble::Temporary("the attempt ended without an end of the message".into()),

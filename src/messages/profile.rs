@@ -53,11 +53,11 @@ impl Profile {
     /// When a message is tried again after its current attempt failed; `None` when that was the last one.
     pub fn next_attempt(&self, open: &OpenMessage, now: Timestamp) -> Option<Timestamp> {
         let failures = open.attempt() - open.forgiven;
-        (failures < self.tries).then(|| plus(now, self.delay_after(failures, open.message.id)))
+        (failures < self.tries).then(|| now.plus(self.delay_after(failures, open.message.id)))
     }
 
     /// The delay after so many failures in a row.
-    pub fn delay_after(&self, failures: u32, id: MessageId) -> Duration {
+    fn delay_after(&self, failures: u32, id: MessageId) -> Duration {
         let grown =
             self.delay.as_secs_f64() * self.multiplier.powi(failures.saturating_sub(1).min(1_000) as i32);
         let capped = grown.min(self.max_delay.as_secs_f64());
@@ -72,18 +72,25 @@ fn share(id: MessageId, failures: u32) -> f64 {
     hasher.finish() as f64 / u64::MAX as f64
 }
 
-/// A moment later by so much.
-pub fn plus(at: Timestamp, by: Duration) -> Timestamp {
-    let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(at.micros().saturating_add(micros))
-}
-
 /// The settings of every kind.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Profiles {
     pub process_order: Profile,
     pub order_shipped: Profile,
     pub upgrade_check: Profile,
+}
+
+impl Default for Profiles {
+    fn default() -> Self {
+        let usual = Profile::default();
+        Self {
+            // Many that wait are decided as fast as many callers would be served.
+            process_order: Profile { concurrency: 256, ..usual },
+            order_shipped: usual,
+            // Few at once: while payouts come in, those of one distributor gather behind the first and are checked together.
+            upgrade_check: Profile { concurrency: 16, ..usual },
+        }
+    }
 }
 
 impl Profiles {

@@ -186,16 +186,12 @@ impl Schedule {
 
     /// Messages that wait behind this one for no other reason, up to so many.
     pub fn behind(&self, spot: Spot, most: usize) -> Vec<Arc<Message>> {
-        let lane = Spot { lane: spot.lane, place: spot.place.next() }..=Spot {
-            lane: spot.lane,
-            place: Seq::new(u64::MAX),
-        };
         let key = self.items.get(&spot).map(|item| (item.message.kind(), item.message.key()));
         let is_ready = |item: &&Item| {
             matches!(item.state, State::Ready { .. })
                 && Some((item.message.kind(), item.message.key())) == key
         };
-        let waiting = self.items.range(lane).map(|(_, item)| item);
+        let waiting = self.lane(Spot { place: spot.place.next(), ..spot }).map(|(_, item)| item);
         waiting.take(most).filter(is_ready).map(|item| item.message.clone()).collect()
     }
 
@@ -232,8 +228,13 @@ impl Schedule {
             let profile = self.profiles.of(item.message.kind());
             item.state == State::Failed && profile.on_failed == OnFailed::PassFailed
         };
-        let all = Spot { lane, place: Seq::ZERO }..=Spot { lane, place: Seq::new(u64::MAX) };
-        self.items.range(all).find(|(_, item)| !is_passed(item)).map(|(spot, _)| *spot)
+        let mut all = self.lane(Spot { lane, place: Seq::ZERO });
+        all.find(|(_, item)| !is_passed(item)).map(|(spot, _)| *spot)
+    }
+
+    /// A lane from one of its spots on. One end is looked for only: with many lanes that is what a turn costs most.
+    fn lane(&self, from: Spot) -> impl Iterator<Item = (&Spot, &Item)> {
+        self.items.range(from..).take_while(move |(spot, _)| spot.lane == from.lane)
     }
 
     /// If the first of a lane may be tried, it waits for its kind's turn.

@@ -2,7 +2,7 @@
 //! user's unexpired idempotency keys.
 
 use super::hold::KeyGuard;
-use super::messages::{AskKey, KeyAnswer};
+use super::mailbox::{AskKey, KeyAnswer};
 use super::slot::Pin;
 use crate::domain::balance::Balance;
 use crate::domain::order::Order;
@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 pub struct BalanceDesk {
     /// Ascending by position.
     unstored: VecDeque<Arc<Record>>,
+    /// The last one that was let go.
+    let_go: Seq,
     /// Made with the first key: most owners never see one.
     keys: Option<Box<Keys>>,
 }
@@ -46,7 +48,7 @@ impl BalanceDesk {
             keys.ages.push_back((at, fingerprint));
         }
         keys.ages.make_contiguous().sort_unstable();
-        Self { unstored: VecDeque::new(), keys: Some(Box::new(keys)) }
+        Self { keys: Some(Box::new(keys)), ..Self::default() }
     }
 
     /// Records of this user that the store may not have, oldest first.
@@ -54,13 +56,18 @@ impl BalanceDesk {
         self.unstored.iter()
     }
 
-    pub(super) fn remember(&mut self, record: &Arc<Record>) {
+    /// Whether the record is new here: what an owner commits under a key of its own user comes twice.
+    pub(super) fn remember(&mut self, record: &Arc<Record>) -> bool {
+        if record.seq <= self.let_go {
+            return false;
+        }
         let place = self.unstored.iter().rposition(|known| known.seq <= record.seq);
         match place {
-            Some(place) if self.unstored[place].seq == record.seq => {}
+            Some(place) if self.unstored[place].seq == record.seq => return false,
             Some(place) => self.unstored.insert(place + 1, record.clone()),
             None => self.unstored.push_front(record.clone()),
         }
+        true
     }
 
     pub(super) fn forget(&mut self, stored: Seq) -> Seq {
@@ -71,6 +78,7 @@ impl BalanceDesk {
         if self.unstored.is_empty() {
             self.unstored.shrink_to_fit();
         }
+        self.let_go = self.let_go.max(last);
         last
     }
 
@@ -148,7 +156,6 @@ impl BalanceDesk {
 
     /// The request behind a key is in the journal: all who wait for it hear.
     pub(super) fn answered(&mut self, fingerprint: [u8; 16], record: &Arc<Record>) {
-        self.remember(record);
         let keys = self.keys.get_or_insert_default();
         let Some(KeyState::Running { request, waiting }) = keys.states.remove(&fingerprint) else { return };
         keys.states.insert(fingerprint, KeyState::Answered { request, seq: record.seq });
@@ -182,5 +189,26 @@ impl Keys {
                 self.states.remove(&fingerprint);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Operation;
+
+    fn record(seq: u64) -> Arc<Record> {
+        let (seq, at, operation) = (Seq::new(seq), Timestamp::from_micros(1), Operation::Increment);
+        Arc::new(Record { seq, at, operation, caller: None, key: None, refusal: None, events: Vec::new() })
+    }
+
+    #[test]
+    fn a_record_is_new_once_also_when_the_store_was_faster() {
+        let mut desk = BalanceDesk::default();
+        assert!(desk.remember(&record(5)) && desk.remember(&record(3)) && !desk.remember(&record(5)));
+        assert_eq!(desk.unstored().map(|record| record.seq.get()).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(desk.forget(Seq::new(5)), Seq::new(5));
+        assert!(!desk.remember(&record(5)) && desk.remember(&record(6)));
+        assert_eq!(desk.unstored().map(|record| record.seq.get()).collect::<Vec<_>>(), [6]);
     }
 }

@@ -1,6 +1,7 @@
 //! What every owner stands on: the journal, the clock, the positions, and the engine-wide indexes.
 
 use super::index::{Revocations, UnstoredObjects};
+use super::pending::Pending;
 use crate::clock::Clock;
 use crate::domain::message::MessageTurn;
 use crate::journal::{Halt, Journal, Position};
@@ -19,6 +20,7 @@ pub struct Ground {
     pub store: StoreReader,
     pub halt: Arc<Halt>,
     pub unstored: UnstoredObjects,
+    pub pending: Pending,
     pub revocations: Revocations,
     /// Messages that are not done.
     pub messages: Arc<Board>,

@@ -2,7 +2,7 @@
 //! record; a guard dropped before that releases itself, so nothing is released twice or forgotten.
 
 use super::kinds::Kind;
-use super::messages::{KeyAnswered, KeyDropped, Release, Settle};
+use super::mailbox::{KeyAnswered, KeyDropped, Release, Settle};
 use super::slot::Pin;
 use crate::domain::balance::Balance;
 use crate::domain::{KeyUse, Record, UserId};

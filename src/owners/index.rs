@@ -16,14 +16,9 @@ pub struct UnstoredObjects {
 
 fn touched(event: &Event) -> Option<(Uuid, UserId)> {
     match event {
-        Event::OrderPlaced(order) => Some((order.id.get(), order.user_id)),
-        Event::OrderAdvanced { order_id, user_id, .. } | Event::OrderFailed { order_id, user_id, .. } => {
-            Some((order_id.get(), *user_id))
-        }
-        Event::GoodsReturned(goods) => goods.order_id.map(|order_id| (order_id.get(), goods.user_id)),
         Event::WithdrawalRequested(withdrawal) => Some((withdrawal.id.get(), withdrawal.user_id)),
         Event::WithdrawalEnded { withdrawal_id, user_id, .. } => Some((withdrawal_id.get(), *user_id)),
-        _ => None,
+        _ => event.order().map(|(order_id, user_id)| (order_id.get(), user_id)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages about idempotency keys, as the caller's balance's owner takes them; its desk keeps the keys.
 
-use super::messages::{AskKey, KeyAnswered, KeyDropped, RememberRefusal};
+use super::mailbox::{AskKey, KeyAnswered, KeyDropped, Refused, Remember, Remembered};
 use super::owner::Owner;
 use crate::domain::balance::Balance;
 use crate::domain::{Record, Refusal, Seq};
@@ -37,19 +37,25 @@ impl Handler<KeyDropped> for Owner<Balance> {
     }
 }
 
-impl Handler<RememberRefusal> for Owner<Balance> {
+impl Handler<Remember> for Owner<Balance> {
     type Result = ();
 
-    fn handle(&mut self, remember: RememberRefusal, _: &mut Context<Self>) {
+    fn handle(&mut self, remember: Remember, _: &mut Context<Self>) {
         self.turn(|owner| {
-            let RememberRefusal { key, operation, space, refused, reply } = remember;
+            let Remember { key, operation, space, answer, reply } = remember;
+            let (snapshot, refusal) = match answer {
+                Remembered::Refused(Refused { rejection, as_of }) => {
+                    (None, Some(Refusal { rejection, as_of }))
+                }
+                Remembered::Shown(snapshot) => (Some(snapshot), None),
+            };
             let record = Record {
                 seq: Seq::ZERO,
                 at: owner.ground.clock.now(),
                 operation,
                 caller: Some(key.caller()),
-                key: Some(key.key_use(None)),
-                refusal: Some(Refusal { rejection: refused.rejection, as_of: refused.as_of }),
+                key: Some(key.key_use(snapshot)),
+                refusal,
                 events: Vec::new(),
             };
             let record = owner.ground.journal.enqueue(record, &[key.cell()], space);

@@ -13,6 +13,7 @@ use crate::domain::message::{Keeper, MessageTurn};
 use crate::domain::order::Order;
 use crate::domain::product::{Product, ProductView};
 use crate::domain::session::{Session, SessionView};
+use crate::domain::withdrawal::Withdrawal;
 use crate::domain::{Event, FamilyId, ProductId, Record, Seq, UserId};
 use crate::journal::Cell;
 use crate::store::{Snapshot, Store, StoreError};
@@ -29,6 +30,15 @@ pub struct Loaded<K: Kind> {
     /// The total and version that the tail continues.
     pub total: i64,
     pub version: u64,
+}
+
+/// What a command is to be decided as.
+pub enum Current<C> {
+    AsItCame,
+    /// As this, for the state that it brought along has changed since.
+    As(C),
+    /// Not at all: the state that it brought along is no more, and has to be read anew.
+    Stale,
 }
 
 /// One kind of owned entity.
@@ -55,15 +65,14 @@ pub trait Kind: Entity {
         Seq::ZERO
     }
 
-    /// A command that brought stored state along, with the changes that the owner knows beyond `read_at` applied to it.
-    /// `None`: it is to be decided as it came.
+    /// A command that brought state along, with the changes that the owner knows beyond `read_at` applied to it.
     fn bring_up_to_date(
         _command: &Self::Command,
         _desk: &Self::Desk,
         _read_at: Option<Seq>,
         _ground: &Ground,
-    ) -> Option<Self::Command> {
-        None
+    ) -> Current<Self::Command> {
+        Current::AsItCame
     }
 
     /// Open holds, for the operator.
@@ -134,8 +143,11 @@ impl Kind for Balance {
     }
 
     fn remember(&mut self, desk: &mut BalanceDesk, record: &Arc<Record>, ground: &Ground) {
-        desk.remember(record);
-        ground.messages.note(record, Keeper::Balance, self.id());
+        if desk.remember(record) {
+            // Before the dispatcher hears of a message: what it is about is to be found.
+            ground.pending.note(record, self.id());
+            ground.messages.note(record, Keeper::Balance, self.id());
+        }
     }
 
     fn forget(&mut self, desk: &mut BalanceDesk, stored: Seq) -> Seq {
@@ -147,35 +159,38 @@ impl Kind for Balance {
         desk: &BalanceDesk,
         read_at: Option<Seq>,
         ground: &Ground,
-    ) -> Option<BalanceCommand> {
+    ) -> Current<BalanceCommand> {
         let standing = |turn: &MessageTurn| ground.standing(turn);
-        let read_at = match (read_at, command) {
-            (Some(read_at), _) => read_at,
-            (None, BalanceCommand::Message { turn, order: None }) => {
-                return Some(BalanceCommand::Message { turn: standing(turn), order: None });
-            }
-            (None, _) => return None,
+        // What comes without a position was pending.
+        let withdrawal_now = |withdrawal: &Withdrawal| {
+            let ended = || read_at.map(|read_at| desk.withdrawal(withdrawal, read_at));
+            ground.pending.withdrawal(withdrawal.id).or_else(ended)
         };
-        let current = |order: &Arc<Order>| Arc::new(desk.overlaid(order, read_at));
-        Some(match command {
+        let current = |order: &Arc<Order>| match read_at {
+            Some(read_at) => Arc::new(desk.overlaid(order, read_at)),
+            None => order.clone(),
+        };
+        Current::As(match command {
             BalanceCommand::Cancel(order) => BalanceCommand::Cancel(current(order)),
             BalanceCommand::Ship { order, message } => {
                 BalanceCommand::Ship { order: current(order), message: message.clone() }
             }
-            BalanceCommand::Decide { order, failure, turn } => BalanceCommand::Decide {
-                order: current(order),
-                failure: failure.clone(),
-                turn: standing(turn),
-            },
-            BalanceCommand::CompleteWithdrawal { withdrawal, message } => {
-                BalanceCommand::CompleteWithdrawal {
-                    withdrawal: desk.withdrawal(withdrawal, read_at),
-                    message: message.clone(),
+            BalanceCommand::Decide { order, failure, turn } => {
+                let accepted = || ground.pending.order(order.id);
+                let known = read_at.map_or_else(accepted, |_| Some(current(order)));
+                let Some(order) = known else { return Current::Stale };
+                BalanceCommand::Decide { order, failure: failure.clone(), turn: standing(turn) }
+            }
+            BalanceCommand::CompleteWithdrawal { withdrawal, message } => match withdrawal_now(withdrawal) {
+                Some(withdrawal) => {
+                    BalanceCommand::CompleteWithdrawal { withdrawal, message: message.clone() }
                 }
-            }
-            BalanceCommand::RejectWithdrawal(withdrawal) => {
-                BalanceCommand::RejectWithdrawal(desk.withdrawal(withdrawal, read_at))
-            }
+                None => return Current::Stale,
+            },
+            BalanceCommand::RejectWithdrawal(withdrawal) => match withdrawal_now(withdrawal) {
+                Some(withdrawal) => BalanceCommand::RejectWithdrawal(withdrawal),
+                None => return Current::Stale,
+            },
             BalanceCommand::Message { turn, order } => {
                 BalanceCommand::Message { turn: standing(turn), order: order.as_ref().map(current) }
             }
@@ -183,7 +198,7 @@ impl Kind for Balance {
             BalanceCommand::TakeBack { goods, order: Some(order) } => {
                 BalanceCommand::TakeBack { goods: goods.clone(), order: Some(current(order)) }
             }
-            _ => return None,
+            _ => return Current::AsItCame,
         })
     }
 
@@ -298,9 +313,9 @@ impl Kind for Distributor {
         (): &(),
         _: Option<Seq>,
         ground: &Ground,
-    ) -> Option<DistributorCommand> {
-        Some(match command {
-            DistributorCommand::QueueCheck(_) => return None,
+    ) -> Current<DistributorCommand> {
+        Current::As(match command {
+            DistributorCommand::QueueCheck(_) => return Current::AsItCame,
             DistributorCommand::Check { levels, turn, others, withdrawal_id } => DistributorCommand::Check {
                 levels: levels.clone(),
                 turn: ground.standing(turn),

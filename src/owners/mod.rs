@@ -13,9 +13,10 @@ pub mod index;
 pub mod keys;
 pub mod kinds;
 pub mod loader;
-pub mod messages;
+pub mod mailbox;
 pub mod owner;
 pub mod passivation;
+pub mod pending;
 pub mod slot;
 pub mod supervisor;
 

@@ -2,8 +2,8 @@
 
 use super::ground::Ground;
 use super::hold::Hold;
-use super::kinds::Kind;
-use super::messages::{
+use super::kinds::{Current, Kind};
+use super::mailbox::{
     Cause, Claim, Commit, Committed, Glimpse, Look, NotClaimed, NotCommitted, Refused, Release, Retire,
     Settle, Tidy, View,
 };
@@ -123,21 +123,23 @@ impl<K: Kind> Owner<K> {
             return Tried::Done;
         }
         if commit.cause.read_at.is_some_and(|read_at| read_at < self.let_go) {
-            let Commit { cause, reply, .. } = commit;
-            drop(reply.send(Err(NotCommitted::Stale(cause))));
-            return Tried::Done;
+            return Self::stale(commit);
         }
         let now = self.ground.clock.now();
         let decide = || {
-            let current =
-                K::bring_up_to_date(&commit.command, &self.desk, commit.cause.read_at, &self.ground);
-            self.entity.decide(current.as_ref().unwrap_or(&commit.command), now, contended)
+            let (command, read_at) = (&commit.command, commit.cause.read_at);
+            match K::bring_up_to_date(command, &self.desk, read_at, &self.ground) {
+                Current::AsItCame => Some(self.entity.decide(command, now, contended)),
+                Current::As(command) => Some(self.entity.decide(&command, now, contended)),
+                Current::Stale => None,
+            }
         };
         let Ok(verdict) = catch_unwind(AssertUnwindSafe(decide)) else {
             tracing::error!(kind = K::NAME, id = %self.slot.id, "deciding a command panicked");
             drop(commit.reply.send(Err(NotCommitted::Panicked)));
             return Tried::Done;
         };
+        let Some(verdict) = verdict else { return Self::stale(commit) };
         match verdict {
             // With a key even "nothing to do" is written down, so that a retry is told the same.
             Verdict::Granted(decision) if decision.is_void() && commit.cause.key.is_none() => {
@@ -149,10 +151,7 @@ impl<K: Kind> Owner<K> {
             Verdict::Granted(decision)
                 if !decision.foreign.is_empty() && decision.foreign.len() != commit.parties.len() =>
             {
-                let Commit { cause, reply, parties, .. } = commit;
-                drop(parties);
-                drop(reply.send(Err(NotCommitted::Stale(cause))));
-                Tried::Done
+                Self::stale(commit)
             }
             Verdict::Granted(decision) => {
                 self.record(commit, decision, now);
@@ -168,6 +167,13 @@ impl<K: Kind> Owner<K> {
             }
             Verdict::Refused(_) | Verdict::Wait => Tried::Again(commit),
         }
+    }
+
+    fn stale(commit: Commit<K>) -> Tried<Commit<K>> {
+        let Commit { cause, reply, parties, .. } = commit;
+        drop(parties);
+        drop(reply.send(Err(NotCommitted::Stale(cause))));
+        Tried::Done
     }
 
     /// The commit point: enqueues the record, applies the owner's part and sends all others theirs, before anybody is told.

@@ -2,7 +2,7 @@
 //! has. Runs on a timer; holds nothing while it works but one registry shard at a time.
 
 use super::kinds::Kind;
-use super::messages::Tidy;
+use super::mailbox::Tidy;
 use super::slot::Pin;
 use super::supervisor::{Entry, Supervisor};
 use std::cmp::Reverse;

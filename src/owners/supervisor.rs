@@ -188,7 +188,7 @@ impl<K: Kind> Supervisor<K> {
             Entry::Loading(_) => false,
         });
         let Some((_, Entry::Resident(slot))) = removed else { return false };
-        slot.address.do_send(super::messages::Retire);
+        slot.address.do_send(super::mailbox::Retire);
         self.residents.fetch_sub(1, Ordering::Relaxed);
         true
     }
@@ -288,7 +288,7 @@ impl<K: Kind> Supervisor<K> {
             return;
         }
         // Nobody waits for it any more: an owner outside the registry must not live.
-        slot.address.do_send(super::messages::Retire);
+        slot.address.do_send(super::mailbox::Retire);
         self.residents.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -228,6 +228,13 @@ pub trait Store: Send + Sync + 'static {
         lines: usize,
     ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError>;
 
+    /// Orders whose message is open and that were accepted after that record, the oldest first, cut as [`Self::orders`].
+    async fn pending_orders(
+        &self,
+        after: u64,
+        limit: u32,
+        lines: usize,
+    ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError>;
     /// Messages that are not done and were queued after that record, the oldest first.
     async fn open_messages(
         &self,
@@ -252,6 +259,12 @@ pub trait Store: Send + Sync + 'static {
         &self,
         user_id: Option<UserId>,
         page: Page,
+    ) -> Result<Snapshot<Vec<Row<Withdrawal>>>, StoreError>;
+    /// Withdrawals that are pending and were asked for after that record, the oldest first.
+    async fn pending_withdrawals(
+        &self,
+        after: u64,
+        limit: u32,
     ) -> Result<Snapshot<Vec<Row<Withdrawal>>>, StoreError>;
     /// Distributors, one for each id: who has none stored yet has withdrawn nothing.
     async fn load_distributors(&self, ids: &[UserId]) -> Result<Snapshot<Vec<DistributorView>>, StoreError>;

@@ -84,6 +84,20 @@ fn a_refused_order_ends_as_failed_with_the_refusal_and_moves_nothing() {
 }
 
 #[test]
+fn an_order_that_failed_is_failed_in_the_buyers_own_list_at_once() {
+    on_each_store(|server| {
+        let (admin, buyer) = (server.admin(), server.buyer(100));
+        let id = accepted(&buyer, &[(admin.item("Lamp", 30, 1), 2)]);
+        assert_eq!(decided(&buyer, &id)["status"], "failed");
+        let listed =
+            |path: &str| buyer.list(path).iter().map(|order| order["status"].clone()).collect::<Vec<_>>();
+        assert_eq!(listed("/orders"), ["failed"]);
+        assert_eq!(listed("/orders?status=failed"), ["failed"]);
+        assert!(listed("/orders?status=pending").is_empty());
+    });
+}
+
+#[test]
 fn what_can_be_seen_at_once_is_refused_at_once() {
     let server = Server::start();
     let (admin, buyer) = (server.admin(), server.buyer(100));

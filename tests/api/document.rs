@@ -73,7 +73,8 @@ fn the_headers_that_may_be_sent_are_named() {
     };
     let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let mutation = of(&["Request-Id", "Idempotency-Key", "Purser-Durability"]);
-    assert_eq!(asked("post", "/orders"), mutation);
+    let order = of(&["Request-Id", "Idempotency-Key", "Purser-Durability", "Prefer"]);
+    assert_eq!(asked("post", "/orders"), order);
     assert_eq!(asked("post", "/items/{id}/purchase"), mutation);
     let conditional = of(&["Request-Id", "Idempotency-Key", "Purser-Durability", "If-Match"]);
     assert_eq!(asked("patch", "/items/{id}"), conditional);

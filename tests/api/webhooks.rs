@@ -156,10 +156,14 @@ fn dead_letters_are_put_back_in_bulk_or_given_up() {
     let newest = format!("/messages/failed/{}", letters[0]["id"].as_str().expect("an id"));
     assert!(admin.delete(&newest).seq() > 0);
     expect_problem(&admin.delete(&newest), 404, "not_found");
-    let one = admin.post("/messages/failed/retry", json!({"kind": "order_shipped", "limit": 1}));
-    assert_eq!(one.expect(200)["retried"], 1);
+    let body = json!({"kind": "order_shipped", "limit": 1});
+    let one = || admin.post_keyed("one", "/messages/failed/retry", &body);
+    assert_eq!(one().expect(200)["retried"], 1);
     let oldest = &told(&server, &receiver, 4)[3];
     assert_eq!(oldest.json()["data"]["order_id"], letters[2]["payload"]["order_id"], "not the oldest first");
+    let replayed = one();
+    assert_eq!(replayed.header("Idempotency-Replayed"), Some("true"), "{}", replayed.text());
+    assert_eq!(replayed.expect(200)["retried"], 1);
     assert_eq!(admin.post("/messages/failed/retry", json!({"limit": 100})).expect(200)["retried"], 1);
     told(&server, &receiver, 5);
     assert_eq!(admin.post("/messages/failed/retry", json!({})).expect(200)["retried"], 0);

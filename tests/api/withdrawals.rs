@@ -264,6 +264,55 @@ fn a_batch_check_finds_who_has_reached_a_level_since_it_was_set() {
 }
 
 #[test]
+fn a_batch_check_under_a_key_is_answered_as_the_first_and_asks_for_nothing_more() {
+    on_each_store(|server| {
+        let user = server.buyer(1_000);
+        completed(server, &user, 300);
+        checked(server);
+        set_levels(server, &[0, 200, 500]).expect(200);
+        let batch = |limit: u64| {
+            let body = json!({"level": 0, "limit": limit});
+            server.admin().post_keyed("nightly", "/upgrades/batch-check", &body)
+        };
+        let first = batch(1).expect(202);
+        assert_eq!((&first["checked"], &first["next_after"]), (&json!(1), &json!(user.id)));
+        climbs(server, user.id, 1);
+        server.kill9();
+        server.restart();
+        let batch = |limit: u64| {
+            let body = json!({"level": 0, "limit": limit});
+            server.admin().post_keyed("nightly", "/upgrades/batch-check", &body)
+        };
+        let again = batch(1);
+        assert_eq!(again.header("Idempotency-Replayed"), Some("true"));
+        assert_eq!(again.expect(202), first);
+        expect_problem(&batch(2), 422, "idempotency_key_reused");
+        assert_eq!(checked(server)["succeeded_total"], 2);
+    });
+}
+
+#[test]
+fn a_withdrawal_that_waited_over_a_crash_ends_once() {
+    on_each_store(|server| {
+        let user = server.buyer(1_000);
+        let (paid, kept, refused) = (asked(&user, 300), asked(&user, 200), asked(&user, 100));
+        for _ in 0..2 {
+            server.kill9();
+            server.restart();
+            let admin = server.admin();
+            assert_eq!(step(&admin, &paid, "complete").expect(200)["status"], "completed");
+            assert_eq!(step(&admin, &refused, "reject").expect(200)["status"], "rejected");
+            assert_eq!(user.get(&format!("/withdrawals/{kept}")).expect(200)["status"], "pending");
+            expect_problem(&step(&admin, &paid, "reject"), 409, "invalid_state");
+        }
+        checked(server);
+        assert_eq!(distributor(server, user.id)["withdrawn_total"], 300);
+        assert_eq!(user.balance(), 500);
+        server.expect_clean_audit();
+    });
+}
+
+#[test]
 fn many_withdrawals_of_one_user_are_counted_once_each_whatever_happens_in_between() {
     on_each_store(|server| {
         let user = server.buyer(10_000);

@@ -16,23 +16,23 @@ const WORKERS: usize = 4;
 
 /// What a worker was told, by idempotency key; `None`: the connection broke.
 #[derive(Default)]
-struct Log {
-    told: Vec<(String, Request, Option<Value>)>,
+pub struct Log {
+    pub told: Vec<(String, Request, Option<Value>)>,
     /// Orders that were placed at once and may be shipped, and withdrawals that may be completed.
-    orders: Vec<String>,
-    withdrawals: Vec<String>,
+    pub orders: Vec<String>,
+    pub withdrawals: Vec<String>,
 }
 
 #[derive(Clone)]
-struct Request {
-    as_admin: bool,
-    path: String,
-    body: Value,
-    in_background: bool,
+pub struct Request {
+    pub as_admin: bool,
+    pub path: String,
+    pub body: Value,
+    pub in_background: bool,
 }
 
 impl Request {
-    fn send(&self, key: &str, buyer: &User, admin: &Actor) -> io::Result<Reply> {
+    pub fn send(&self, key: &str, buyer: &User, admin: &Actor) -> io::Result<Reply> {
         let actor: &Actor = if self.as_admin { admin } else { buyer };
         let mut call = actor.call("POST", &self.path).header("Idempotency-Key", key);
         if self.in_background {
@@ -61,7 +61,7 @@ impl Log {
         }
     }
 
-    fn note(&mut self, key: String, request: Request, reply: Option<Reply>) {
+    pub fn note(&mut self, key: String, request: Request, reply: Option<Reply>) {
         let told = reply.map(|reply| {
             assert!(matches!(reply.status, 200..=202), "{} {}", reply.to, reply.text());
             reply.json()
@@ -104,7 +104,7 @@ fn stats(admin: &Actor) -> Value {
 }
 
 /// Puts back what is dead until nothing is open any more.
-fn all_done(server: &Server) -> Value {
+pub fn all_done(server: &Server) -> Value {
     let admin = server.admin();
     eventually("no message is open", || {
         let stats = stats(&admin);
@@ -164,7 +164,7 @@ fn messages_survive_kill_9_and_are_done_exactly_once() {
 }
 
 /// Whatever was under way when the server went is asked again under its key.
-fn decide_what_is_in_doubt(server: &Server, logs: &mut [Log], buyers: &[User]) {
+pub fn decide_what_is_in_doubt(server: &Server, logs: &mut [Log], buyers: &[User]) {
     let admin = server.admin();
     for (log, buyer) in logs.iter_mut().zip(buyers) {
         let (told, in_doubt): (Vec<_>, Vec<_>) =
@@ -177,7 +177,7 @@ fn decide_what_is_in_doubt(server: &Server, logs: &mut [Log], buyers: &[User]) {
     }
 }
 
-fn check(server: &Server, receiver: &Receiver, logs: &[Log], buyers: &[User], item: Item) {
+pub fn check(server: &Server, receiver: &Receiver, logs: &[Log], buyers: &[User], item: Item) {
     let stats = all_done(server);
     let done = |kind: &str| stats["by_kind"][kind]["succeeded_total"].as_u64().expect("a count");
     let (mut accepted, mut shipped, mut completed, mut sold) = (0, BTreeSet::new(), 0, 0);

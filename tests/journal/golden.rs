@@ -102,6 +102,8 @@ fn the_golden_records_leave_nothing_out() {
         "CheckUpgrade",
         "QueueCheck",
         "SetLevels",
+        "RetryMessages",
+        "BatchCheck",
         "WithdrawalRequested",
         "WithdrawalEnded",
         "PayoutCounted",

@@ -7,7 +7,7 @@ use purser::domain::level::{Level, Levels};
 use purser::domain::message::{Message, MessageKind, MessageRef, Payload};
 use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus, Pricing, ReturnLine};
 use purser::domain::product::{Details, ProductView};
-use purser::domain::record::Snapshot;
+use purser::domain::record::{Batch, Snapshot};
 use purser::domain::rejection::{Missing, StateReason};
 use purser::domain::session::SessionGrant;
 use purser::domain::text::{Email, Name, Sku, Text};
@@ -343,6 +343,9 @@ fn withdrawals(add: &mut impl FnMut(Operation, Vec<Event>, Option<Snapshot>)) {
     let level = |name: &str, threshold| Level { name: name_of(name), threshold: money(threshold) };
     let levels = Levels::new(vec![level("Starter", 0), level("Partner", LIMIT)]).expect("ascending");
     add(Operation::SetLevels, vec![Event::LevelsSet(Arc::new(levels))], None);
+    let batch = |count, next_after| Some(Snapshot::Batch(Batch { count, next_after }));
+    add(Operation::RetryMessages, Vec::new(), batch(3, None));
+    add(Operation::BatchCheck, Vec::new(), batch(1_000, Some(user_id)));
 }
 
 const fn empty(operation: Operation, events: Vec<Event>) -> Record {

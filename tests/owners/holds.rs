@@ -14,8 +14,9 @@ use purser::messages::Board;
 use purser::owners::ground::Limits;
 use purser::owners::homes::Homes;
 use purser::owners::index::{Revocations, UnstoredObjects};
-use purser::owners::messages::{Cause, Claim, Commit, Committed, Glimpse, NotClaimed, NotCommitted, View};
+use purser::owners::mailbox::{Cause, Claim, Commit, Committed, Glimpse, NotClaimed, NotCommitted, View};
 use purser::owners::passivation::sweep;
+use purser::owners::pending::Pending;
 use purser::owners::{Ground, Hold, Pin, PinError, Supervisor};
 use purser::store::StoreReader;
 use purser::store::write_behind::Status;
@@ -27,8 +28,8 @@ use uuid::Uuid;
 const ITEM: ProductId = ProductId::new(1);
 const WAITING_FOR_LOADS: usize = 200;
 
-struct Shop {
-    ground: Arc<Ground>,
+pub struct Shop {
+    pub ground: Arc<Ground>,
     store: Arc<SimulatedStore>,
     products: Arc<Supervisor<Product>>,
     clock: Arc<ManualClock>,
@@ -38,7 +39,7 @@ type Claimed = Receiver<Result<(Hold<Product>, Arc<Details>), NotClaimed>>;
 
 impl Shop {
     /// Ten products with five units each, in the store.
-    fn new(residents_max: usize) -> Self {
+    pub fn new(residents_max: usize) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         let survey = reader::survey(disk.as_ref()).expect("an empty disk");
         let size = 64 << 10;
@@ -76,6 +77,7 @@ impl Shop {
             store: reader,
             halt,
             unstored: UnstoredObjects::default(),
+            pending: Pending::default(),
             revocations: Revocations::new(900),
             messages: Arc::new(Board::new().0),
             limits,

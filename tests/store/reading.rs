@@ -25,6 +25,7 @@ on_both_stores!(
     orders_are_filtered_by_user_and_status,
     revoked_sessions_are_found_by_time,
     messages_that_are_not_done_are_read_back_and_the_others_counted,
+    orders_that_wait_for_a_message_are_read_back_oldest_first,
 );
 
 const ALL: Page = Page { limit: 1_000, before: None };
@@ -292,4 +293,29 @@ async fn revoked_sessions_are_found_by_time(store: Fixture) {
     assert_eq!(found, [revoked[0].family_id]);
     let later = Timestamp::from_micros(at.micros() + 1);
     assert!(store.store.revoked_since(later).await.expect("families").value.is_empty());
+}
+
+async fn orders_that_wait_for_a_message_are_read_back_oldest_first(store: Fixture) {
+    let mut story = Story::busy(12, 300);
+    let (user, item) = (UserId::new(1), ProductId::new(1));
+    story.accept(user, &[(item, 1)]);
+    story.accept(user, &[(item, 2)]);
+    let store = store.holding(&story.records).await;
+    let mut expected: Vec<&Order> = story.orders.values().collect();
+    expected.retain(|order| order.status == OrderStatus::Pending);
+    expected.sort_by_key(|order| story.created[&format!("order {}", order.id)]);
+    assert!(expected.len() > 1 && expected.len() < story.orders.len());
+    for (limit, lines) in [(1, usize::MAX), (1_000, 0), (1_000, usize::MAX)] {
+        let mut seen: Vec<Row<Order>> = Vec::new();
+        loop {
+            let after = seen.last().map_or(0, |row| row.cursor);
+            let page = store.store.pending_orders(after, limit, lines).await.expect("a page").value;
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() == 1 || lines == usize::MAX);
+            seen.extend(page);
+        }
+        assert_eq!(seen.iter().map(|row| &row.value).collect::<Vec<_>>(), expected);
+    }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 on_both_stores!(
     withdrawals_are_read_back_newest_first,
+    pending_withdrawals_are_read_back_oldest_first,
     distributors_are_loaded_one_for_each_id_asked,
     distributors_are_listed_by_id_and_rank,
     upgrades_are_read_back_newest_first,
@@ -48,6 +49,25 @@ async fn withdrawals_are_read_back_newest_first(store: Fixture) {
         }
         assert_eq!(seen, expected);
     }
+}
+
+async fn pending_withdrawals_are_read_back_oldest_first(store: Fixture) {
+    let story = Story::busy(24, 300);
+    let store = store.holding(&story.records).await;
+    let mut expected: Vec<Row<Withdrawal>> = story.withdrawals.values().cloned().collect();
+    expected.retain(|row| row.value.status == WithdrawalStatus::Pending);
+    expected.sort_unstable_by_key(|row| row.cursor);
+    assert!(expected.len() > 1 && expected.len() < story.withdrawals.len(), "the story has one kind only");
+    let mut seen: Vec<Row<Withdrawal>> = Vec::new();
+    loop {
+        let after = seen.last().map_or(0, |row| row.cursor);
+        let page = store.store.pending_withdrawals(after, 1).await.expect("a page").value;
+        if page.is_empty() {
+            break;
+        }
+        seen.extend(page);
+    }
+    assert_eq!(seen, expected);
 }
 
 async fn distributors_are_loaded_one_for_each_id_asked(store: Fixture) {

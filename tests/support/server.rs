@@ -280,6 +280,26 @@ impl Server {
         self.process = Some(process);
     }
 
+    /// Starts the server again under another program that may end it at any time. Whether it came to serve.
+    #[track_caller]
+    pub fn restart_under(&mut self, program: &[&str]) -> bool {
+        assert!(self.process.is_none(), "the server still runs");
+        self.setup.wrapper = program.iter().map(|part| (*part).to_owned()).collect();
+        let process = Process::spawn(self.setup.command(self.dir.path()));
+        let address = process.listens();
+        if let Some(address) = address {
+            self.target.set(address);
+            self.process = Some(process);
+        }
+        address.is_some()
+    }
+
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        let process = self.process.as_mut().expect("a server that was started");
+        process.child.try_wait().expect("a child of ours").is_some()
+    }
+
     /// Starts the server again and kills it as soon as it says anything, be it in the middle of its recovery.
     #[track_caller]
     pub fn restart_and_kill9(&mut self) {
@@ -347,6 +367,12 @@ impl Process {
 
     #[track_caller]
     fn wait_until_listening(&self) -> SocketAddr {
+        self.listens().unwrap_or_else(|| panic!("the server ended:\n{}", self.output()))
+    }
+
+    /// Waits until it listens; `None` if it ends before.
+    #[track_caller]
+    fn listens(&self) -> Option<SocketAddr> {
         let deadline = std::time::Instant::now() + PATIENCE;
         let said = self.said.lock().expect("nobody else listens");
         loop {
@@ -354,7 +380,7 @@ impl Process {
             match said.recv_timeout(left) {
                 Ok(line) => {
                     if let Some((_, address)) = line.split_once("listening on http://") {
-                        return address.trim().parse().expect("the server prints its socket address");
+                        return Some(address.trim().parse().expect("the server prints its socket address"));
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("the server does not listen:\n{}", self.output()),
@@ -362,7 +388,7 @@ impl Process {
                     eventually("the last words are read", || {
                         (Arc::strong_count(&self.stderr) == 1).then_some(())
                     });
-                    panic!("the server ended:\n{}", self.output())
+                    return None;
                 }
             }
         }

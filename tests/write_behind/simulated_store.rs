@@ -325,6 +325,14 @@ impl Store for SimulatedStore {
     ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
         unreachable!("nobody here reads it")
     }
+    async fn pending_orders(
+        &self,
+        _: u64,
+        _: u32,
+        _: usize,
+    ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
     async fn open_messages(&self, _: u64, _: u32) -> Result<Snapshot<Vec<Row<OpenMessage>>>, StoreError> {
         unreachable!("nobody asks for messages here")
     }
@@ -340,6 +348,13 @@ impl Store for SimulatedStore {
     }
     async fn succeeded_messages(&self) -> Result<Snapshot<BTreeMap<MessageKind, u64>>, StoreError> {
         unreachable!("nobody asks for messages here")
+    }
+    async fn pending_withdrawals(
+        &self,
+        _: u64,
+        _: u32,
+    ) -> Result<Snapshot<Vec<Row<Withdrawal>>>, StoreError> {
+        unreachable!("nobody here reads it")
     }
     async fn withdrawal(&self, _: WithdrawalId) -> Result<Snapshot<Option<Row<Withdrawal>>>, StoreError> {
         unreachable!("nobody here reads it")

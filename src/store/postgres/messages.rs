@@ -6,7 +6,7 @@ use super::plan::{Arrays, Done, Plan};
 use crate::domain::MessageId;
 use crate::domain::message::{MessageKind, OpenMessage};
 use crate::store::message_rows::{MessageRows, payload};
-use crate::store::numbers::int;
+use crate::store::numbers::{before, int};
 use crate::store::rows::{self, Columns};
 use crate::store::{AttemptError, Page, Row};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ pub async fn failed(
          FROM messages WHERE next_attempt_at IS NULL AND created_seq < $1 AND ($2::text IS NULL OR kind = $2)
          ORDER BY created_seq DESC LIMIT $3",
     )
-    .bind(page.before.map_or(i64::MAX, int))
+    .bind(before(page))
     .bind(kind.map(|kind| kind.word()))
     .bind(i64::from(page.limit))
     .fetch_all(read.conn())

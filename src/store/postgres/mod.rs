@@ -276,6 +276,15 @@ impl Store for PostgresStore {
         self.read(move |read| list::orders(read, filter, page, lines)).await
     }
 
+    async fn pending_orders(
+        &self,
+        after: u64,
+        limit: u32,
+        lines: usize,
+    ) -> Result<Snapshot<Vec<Row<Order>>>, StoreError> {
+        self.read(move |read| list::pending_orders(read, after, limit, lines)).await
+    }
+
     async fn open_messages(
         &self,
         after: u64,
@@ -311,6 +320,14 @@ impl Store for PostgresStore {
         page: Page,
     ) -> Result<Snapshot<Vec<Row<Withdrawal>>>, StoreError> {
         self.read(move |read| withdrawals::list(read, user_id, page)).await
+    }
+
+    async fn pending_withdrawals(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<Row<Withdrawal>>>, StoreError> {
+        self.read(move |read| withdrawals::pending(read, after, limit)).await
     }
 
     async fn load_distributors(&self, ids: &[UserId]) -> Result<Snapshot<Vec<DistributorView>>, StoreError> {

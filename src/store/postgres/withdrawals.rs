@@ -7,7 +7,7 @@ use crate::domain::distributor::{DistributorView, Upgrade};
 use crate::domain::level::{Levels, Rank};
 use crate::domain::withdrawal::Withdrawal;
 use crate::domain::{Timestamp, UserId, WithdrawalId};
-use crate::store::numbers::int;
+use crate::store::numbers::{before, int};
 use crate::store::rows;
 use crate::store::withdrawal_rows::WithdrawalRows;
 use crate::store::{Page, Row};
@@ -160,6 +160,18 @@ pub async fn list(mut read: Reading, user_id: Option<UserId>, page: Page) -> Fou
     read.end(rows::listed(&found, "created_seq", rows::withdrawal)?).await
 }
 
+pub async fn pending(mut read: Reading, after: u64, limit: u32) -> Found<Vec<Row<Withdrawal>>> {
+    let found = sqlx::query(
+        "SELECT * FROM withdrawals WHERE status = 'pending' AND created_seq > $1 ORDER BY created_seq LIMIT $2",
+    )
+    .bind(int(after))
+    .bind(i64::from(limit))
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    read.end(rows::listed(&found, "created_seq", rows::withdrawal)?).await
+}
+
 pub async fn load_distributors(mut read: Reading, ids: Vec<UserId>) -> Found<Vec<DistributorView>> {
     let wanted: Vec<_> = ids.iter().map(|id| int(id.get())).collect();
     let found = sqlx::query(
@@ -210,8 +222,4 @@ pub async fn levels(mut read: Reading) -> Found<Levels> {
         .await
         .map_err(fault)?;
     read.end(Levels::stored(rows::all(&found, rows::level)?)).await
-}
-
-fn before(page: Page) -> i64 {
-    page.before.map_or(i64::MAX, int)
 }

@@ -8,16 +8,12 @@ use crate::domain::order::Order;
 use crate::domain::outcome::{Movement, PostedEntry};
 use crate::domain::product::ProductView;
 use crate::domain::{OrderId, ProductId, UserId};
-use crate::store::numbers::int;
+use crate::store::numbers::{before, int};
 use crate::store::rows::{self, Columns, Orders};
 use crate::store::{ItemFilter, OrderFilter, Page, Row, StoreError};
 use sqlx::sqlite::SqliteRow;
 use std::collections::HashMap;
 use uuid::Uuid;
-
-fn before(page: Page) -> i64 {
-    page.before.map_or(i64::MAX, int)
-}
 
 /// By sku there is at most one, found through the names; a name is searched for in all.
 pub async fn items(mut read: Reading, filter: ItemFilter, page: Page) -> Found<Vec<Row<ProductView>>> {
@@ -111,6 +107,27 @@ pub async fn orders(
         .bind(page.limit),
     };
     let heads = query.fetch_all(read.conn()).await.map_err(fault)?;
+    let kept = within(&mut read, &heads, lines).await?;
+    let orders = whole(&mut read, &heads[..kept]).await?;
+    read.end(orders).await
+}
+
+/// The record that accepts an order queues its message, so both have one place.
+pub async fn pending_orders(
+    mut read: Reading,
+    after: u64,
+    limit: u32,
+    lines: usize,
+) -> Found<Vec<Row<Order>>> {
+    let heads = sqlx::query(
+        "SELECT o.* FROM messages m JOIN orders o ON o.created_seq = m.created_seq
+         WHERE m.kind = 'process_order' AND m.created_seq > $1 ORDER BY m.created_seq LIMIT $2",
+    )
+    .bind(int(after))
+    .bind(limit)
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
     let kept = within(&mut read, &heads, lines).await?;
     let orders = whole(&mut read, &heads[..kept]).await?;
     read.end(orders).await

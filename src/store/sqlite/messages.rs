@@ -7,7 +7,7 @@ use super::load::{Found, Reading, json_of_uuids};
 use crate::domain::MessageId;
 use crate::domain::message::{MessageKind, OpenMessage};
 use crate::store::message_rows::{MessageRows, payload};
-use crate::store::numbers::int;
+use crate::store::numbers::{before, int};
 use crate::store::rows::{self, Columns};
 use crate::store::{AttemptError, Page, Row, StoreError};
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ pub async fn failed(
         "SELECT * FROM messages WHERE next_attempt_at IS NULL AND created_seq < $1 AND ($2 IS NULL OR kind = $2)
          ORDER BY created_seq DESC LIMIT $3",
     )
-    .bind(page.before.map_or(i64::MAX, int))
+    .bind(before(page))
     .bind(kind.map(|kind| kind.word()))
     .bind(i64::from(page.limit))
     .fetch_all(read.conn())

@@ -173,13 +173,20 @@ pub struct KeyDropped {
     pub fingerprint: [u8; 16],
 }
 
-/// Writes down a refusal under its key: one record of its own, committed by the caller's owner.
+/// Writes down under its key what no other record holds: one record of its own, committed by the caller's owner.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct RememberRefusal {
+pub struct Remember {
     pub key: KeyGuard,
     pub operation: Operation,
     pub space: Reservation,
-    pub refused: Refused,
+    pub answer: Remembered,
     pub reply: oneshot::Sender<Arc<Record>>,
+}
+
+/// See [`Remember`].
+pub enum Remembered {
+    Refused(Refused),
+    /// What an operation made of many has done.
+    Shown(Snapshot),
 }
