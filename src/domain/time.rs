@@ -33,6 +33,7 @@ impl Timestamp {
     pub fn rfc3339(self) -> String {
         self.write_rfc3339(&mut [0; 40]).unwrap_or_default().to_owned()
     }
+
     /// Later by so much.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))

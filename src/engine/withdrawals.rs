@@ -113,7 +113,7 @@ async fn find(engine: &Inner, id: WithdrawalId) -> Result<Found, EngineError> {
     }
 }
 
-/// A withdrawal that has ended, as its owner or the store last knew it.
+/// A withdrawal that is not kept in memory, because it has ended or there was no room: as its owner or the store last knew it.
 async fn recall(engine: &Inner, id: WithdrawalId) -> Result<(Withdrawal, Pin<Balance>, Seq), EngineError> {
     if let Some(user_id) = engine.ground.unstored.owner_of(id.get()) {
         let owner = engine.pin(&engine.balances, user_id, Missing::User).await?;
