@@ -22,3 +22,5 @@ mod simulated_store;
 mod starting;
 #[path = "owners/threads.rs"]
 mod threads;
+#[path = "owners/waiting.rs"]
+mod waiting;

@@ -233,6 +233,36 @@ fn a_dead_letter_that_is_put_back_is_tried_as_often_as_a_new_message() {
 }
 
 #[test]
+fn a_hundred_thousand_messages_that_wait_at_a_start_are_done_once_each_a_few_at_a_time() {
+    const WAITING: u128 = 100_000;
+    on_one_thread(async {
+        let open = (1..=WAITING).map(|id| OpenMessage::queued(message(id))).collect();
+        let profile = Profile { jitter: 0.0, concurrency: 10, ..Profile::default() };
+        let rig = Rig::restart(profile, open, 3_600);
+        let gates: Vec<Rc<Notify>> = (0..10).map(|_| Rc::default()).collect();
+        rig.plan(gates.iter().map(|gate| Does::Goes(gate.clone())));
+        rig.settle().await;
+        assert_eq!(rig.counts(), [WAITING as u64 - 10, 0, 10, 0, 7]);
+        rig.plan([Does::Fails, Does::Panics, Does::IsRefused]);
+        rig.queue(WAITING + 1);
+        for gate in gates {
+            gate.notify_one();
+        }
+        while rig.counts()[0] > 0 || rig.counts()[2] > 0 {
+            yield_now().await;
+        }
+        assert_eq!(rig.counts(), [0, 2, 0, 1, 7 + WAITING as u64 - 2]);
+        rig.pass(1).await;
+        assert_eq!(rig.counts(), [0, 0, 0, 1, 7 + WAITING as u64]);
+        let mut tried: Vec<u128> = rig.attempts().into_iter().map(|(id, _, _)| id).collect();
+        assert_eq!(tried.len() as u128, WAITING + 1 + 2, "two were tried again");
+        tried.sort_unstable();
+        tried.dedup();
+        assert!(tried.into_iter().eq(1..=WAITING + 1), "each was tried");
+    });
+}
+
+#[test]
 fn what_no_attempt_can_mend_is_a_dead_letter_at_once() {
     on_one_thread(async {
         let rig = Rig::start();

@@ -102,6 +102,31 @@ fn a_receiver_that_refuses_resets_hangs_or_sends_elsewhere_is_told_again_under_t
 }
 
 #[test]
+fn an_answer_that_comes_after_the_time_out_counts_for_nothing() {
+    for store in stores() {
+        let receiver = Receiver::start(|count| match count {
+            0 => Answer::Late(200),
+            1 => Answer::Late(500),
+            _ => Answer::Status(503),
+        });
+        let server =
+            telling(&receiver).store(store).env("PURSER__MESSAGES__ORDER_SHIPPED__TRIES", "3").start();
+        ship(&server);
+        told(&server, &receiver, 3);
+        let listed = server.admin().list("/messages/failed");
+        let [letter] = &listed[..] else { panic!("{listed:#?}") };
+        let errors = letter["errors"].as_array().expect("errors");
+        let errors: Vec<_> = errors.iter().map(|error| error["error"].as_str().expect("a text")).collect();
+        let [first, second, third] = errors[..] else { panic!("{errors:?}") };
+        // The dispatcher's limit or the client's: they are the same.
+        let timed_out = |error: &str| error.contains("no end within") || error.contains("Timeout");
+        assert!(timed_out(first) && timed_out(second) && third.contains("503"), "{errors:?}");
+        assert_eq!(stats(&server)["succeeded_total"], 0);
+        server.expect_clean_audit();
+    }
+}
+
+#[test]
 fn after_the_last_attempt_the_message_is_a_dead_letter_with_its_history_until_it_is_retried() {
     for store in stores() {
         let receiver = Receiver::start(|count| Answer::Status(if count < 4 { 503 } else { 200 }));

@@ -114,7 +114,13 @@ impl House {
 
     /// An engine on the same directory, once this one has ended.
     pub async fn reopened(self) -> Self {
-        let Self { engine, options, directory, .. } = self;
+        self.reopened_with(|_| {}).await
+    }
+
+    /// As [`Self::reopened`], with other options.
+    pub async fn reopened_with(self, change: impl FnOnce(&mut EngineOptions)) -> Self {
+        let Self { engine, mut options, directory, .. } = self;
+        change(&mut options);
         engine.shutdown().await;
         drop(engine);
         Self::open(options, directory).await

@@ -16,6 +16,8 @@ pub enum Answer {
     Nothing,
     /// The connection stays open without a word.
     Silence,
+    /// This status, but only when the next request has come: by then nobody may be waiting for it.
+    Late(u16),
 }
 
 /// A request as it came.
@@ -36,6 +38,7 @@ impl Received {
 struct State {
     received: Vec<Received>,
     silent: Vec<TcpStream>,
+    late: Option<(TcpStream, u16)>,
 }
 
 /// See the module.
@@ -61,20 +64,17 @@ impl Receiver {
                 let Some(received) = read(&stream) else { continue };
                 let mut state = lock(&shared);
                 state.received.push(received);
+                if let Some((stream, status)) = state.late.take() {
+                    reply(&stream, status, "");
+                }
                 match answers(state.received.len() - 1) {
-                    Answer::Status(status) => {
-                        let reply =
-                            format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-                        let _ = (&stream).write_all(reply.as_bytes());
-                    }
+                    Answer::Status(status) => reply(&stream, status, ""),
                     Answer::Redirect => {
-                        let reply = format!(
-                            "HTTP/1.1 307 So\r\nLocation: http://{address}/hook\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                        );
-                        let _ = (&stream).write_all(reply.as_bytes());
+                        reply(&stream, 307, &format!("Location: http://{address}/hook\r\n"));
                     }
                     Answer::Nothing => {}
                     Answer::Silence => state.silent.push(stream),
+                    Answer::Late(status) => state.late = Some((stream, status)),
                 }
             }
         });
@@ -88,6 +88,12 @@ impl Receiver {
     pub fn received(&self) -> Vec<Received> {
         lock(&self.state).received.clone()
     }
+}
+
+/// Whether anybody reads it is their business.
+fn reply(mut stream: &TcpStream, status: u16, headers: &str) {
+    let reply = format!("HTTP/1.1 {status} So\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n");
+    let _ = stream.write_all(reply.as_bytes());
 }
 
 fn read(stream: &TcpStream) -> Option<Received> {
