@@ -7,6 +7,7 @@ pub mod http;
 pub mod postgres;
 pub mod receiver;
 pub mod server;
+pub mod simulator;
 pub mod standstill;
 pub mod store;
 
@@ -20,13 +21,19 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Polls until `probe` answers: for what other processes do. Only this and the start of a private Postgres wait by the
 /// clock.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, probe)
+}
+
+/// As [`eventually`], for work that takes long on a slow machine.
+#[track_caller]
+pub fn eventually_within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(Instant::now() < deadline, "did not happen within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < deadline, "did not happen within {patience:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

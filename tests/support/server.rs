@@ -2,7 +2,7 @@
 
 use super::http::{Http, Target};
 use super::store::Store;
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, eventually, eventually_within};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Lines of a server's output that a failing test shows. A command's output is kept whole.
 const KEPT_LINES: usize = 200;
+
+/// A stress test of ten thousand buyers is work for minutes where everything is slow; only a defect takes longer.
+const COMMAND_PATIENCE: Duration = Duration::from_mins(10);
 
 /// How a server is to be started.
 pub struct Setup {
@@ -256,8 +260,7 @@ impl Server {
     /// Sends a signal ("TERM", "STOP", …) and does not wait.
     #[track_caller]
     pub fn signal(&self, name: &str) {
-        let kill = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status();
-        assert!(kill.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
+        self.process.as_ref().expect("the server runs").signal(name);
     }
 
     /// Waits for a process that ends by itself. Its exit code.
@@ -342,7 +345,7 @@ impl Drop for Server {
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
 /// A child process whose output is kept as it comes.
-struct Process {
+pub(super) struct Process {
     child: Child,
     stdout: Lines,
     stderr: Lines,
@@ -351,7 +354,7 @@ struct Process {
 
 impl Process {
     #[track_caller]
-    fn spawn(command: Command) -> Self {
+    pub(super) fn spawn(command: Command) -> Self {
         Self::spawn_keeping(command, KEPT_LINES)
     }
 
@@ -366,7 +369,7 @@ impl Process {
     }
 
     #[track_caller]
-    fn wait_until_listening(&self) -> SocketAddr {
+    pub(super) fn wait_until_listening(&self) -> SocketAddr {
         self.listens().unwrap_or_else(|| panic!("the server ended:\n{}", self.output()))
     }
 
@@ -394,14 +397,21 @@ impl Process {
         }
     }
 
+    #[track_caller]
+    pub(super) fn signal(&self, name: &str) {
+        let kill = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
+        assert!(kill.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
+    }
+
     fn output(&self) -> String {
         format!("{}{}", kept(&self.stdout), kept(&self.stderr))
     }
 
     #[track_caller]
-    fn wait(mut self) -> Ended {
+    pub(super) fn wait(mut self) -> Ended {
         let exited = |child: &mut Child| -> Option<ExitStatus> { child.try_wait().expect("a child of ours") };
-        let status = eventually("the process ends by itself", || exited(&mut self.child));
+        let ends = "the process ends by itself";
+        let status = eventually_within(COMMAND_PATIENCE, ends, || exited(&mut self.child));
         // The pipes end with the process; once their readers are gone everything has been kept.
         eventually("the output is read", || {
             (Arc::strong_count(&self.stdout) == 1 && Arc::strong_count(&self.stderr) == 1).then_some(())
