@@ -5,7 +5,8 @@
 //! it through [`Engine`]; `examples/embedded.rs` is a tour.
 //!
 //! Dependencies point down this list only (`tests/tidy.rs`): `cli`, `http` → [`engine`] → [`owners`] →
-//! [`messages`], [`store`] → [`journal`] → [`domain`]; [`config`], [`telemetry`] and [`clock`] are leaves.
+//! [`messages`], [`store`] → [`journal`] → [`domain`]; [`config`], [`telemetry`] and [`clock`] are leaves. [`provider`]
+//! stands below [`engine`], and knows [`domain`] and [`clock`] only.
 
 #![deny(clippy::unwrap_used, clippy::expect_used)]
 
@@ -18,6 +19,7 @@ pub mod http;
 pub mod journal;
 pub mod messages;
 pub mod owners;
+pub mod provider;
 pub mod store;
 pub mod telemetry;
 

@@ -3,6 +3,8 @@
 #[path = "support/postgres.rs"]
 mod private_postgres;
 
+#[path = "store/accounts.rs"]
+mod accounts;
 #[path = "store/auditing.rs"]
 mod auditing;
 #[path = "store/fixture.rs"]

@@ -3,8 +3,9 @@
 
 use super::client::{Call, Client, blocking};
 use super::failure::Failure;
+use super::lanes::spinner;
 use super::problem::CallError;
-use super::report::Audit;
+use super::report::{Audit, thousands};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -36,6 +37,31 @@ pub struct Token {
 pub struct Page<T> {
     pub data: Vec<T>,
     pub next_cursor: Option<String>,
+}
+
+/// All pages of a list, the newest row first, with a spinner meanwhile.
+pub async fn list(
+    client: &Client,
+    call: &Call<'_>,
+    what: &'static str,
+) -> Result<Vec<serde_json::Value>, CallError> {
+    let waiting = spinner(what);
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let mut call = call.clone().query("limit", "100");
+        if let Some(cursor) = cursor {
+            call = call.query("cursor", cursor);
+        }
+        let page: Page<serde_json::Value> = client.patiently(&call).await?;
+        found.extend(page.data);
+        waiting.set_message(format!("{what}: {}", thousands(found.len() as u64)));
+        match page.next_cursor {
+            Some(next) => cursor = Some::<String>(next),
+            None => break,
+        }
+    }
+    waiting.finish_and_clear();
+    Ok(found)
 }
 
 pub async fn create_item(client: &Client, token: &str, body: serde_json::Value) -> Result<Item, CallError> {

@@ -1,10 +1,12 @@
 //! The command line's shape: every verb, flag and help line. What they do stands in one file per verb.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the text of --help")]
 
+use super::redemption_args::{AccountsVerb, PlansVerb};
 use crate::config::Flag;
 use crate::domain::message::MessageKind;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -34,6 +36,12 @@ pub enum Verb {
     /// Look whether distributors have reached higher levels
     #[command(subcommand)]
     Upgrades(UpgradesVerb),
+    /// Create and list the plans of redemption accounts
+    #[command(subcommand)]
+    Plans(PlansVerb),
+    /// See, import, export and operate redemption accounts
+    #[command(subcommand)]
+    Accounts(AccountsVerb),
     /// Create users, or access tokens for them
     #[command(subcommand)]
     User(UserVerb),
@@ -43,6 +51,8 @@ pub enum Verb {
     /// Show the settings in force
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Run a simulated gift-card provider in memory, for tests and demonstrations
+    ProviderSim(ProviderSimArgs),
     /// Print the HTTP interface's OpenAPI document
     Openapi,
 }
@@ -326,3 +336,34 @@ pub enum ConfigVerb {
         json: bool,
     },
 }
+
+#[derive(Clone, Debug, Args)]
+#[command(after_help = PROVIDER_RULES)]
+pub struct ProviderSimArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Milliseconds that every exchange takes
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub latency_ms: u64,
+    /// Answer 401 to calls that are not signed with this secret
+    #[arg(long, value_name = "SECRET", default_value = "", hide_default_value = true)]
+    pub secret: String,
+}
+
+const PROVIDER_RULES: &str = "\
+What becomes of a card is told from how its code begins:
+  OK<amount>X          taken
+  TWICE<amount>X       taken; the status call answers it a second time
+  SLOW<ms>X<amount>X   taken and answered after so many milliseconds
+  DROPB<amount>X       the connection is closed before taking; taken the next time
+  DROPA<amount>X       the connection is closed after taking
+  R429<amount>X        answered 429 and not taken; taken the next time
+  E500<amount>X        answered 500 and not taken; taken the next time
+  USED                 refused: used before
+  INVALID, any other   refused: invalid
+A redemption_id that has ended is told its first result again. A card that was taken is refused to any other.
+
+GET /ledger lists every exchange attempt: running, taken, refused, repeated, dropped_before, not_taken_429 or \
+error_500. Its http_status is what was answered, null when the connection was closed instead. \
+GET /health answers 200.";

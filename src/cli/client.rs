@@ -3,15 +3,19 @@
 
 use super::problem::{CallError, Problem};
 use awc::http::{Method, StatusCode, header};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 /// The largest answer read: a page of 100 orders with many lines fits well.
 const ANSWER_BYTES: usize = 16 << 20;
 /// How long a call that may safely be repeated is repeated.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+type Response = awc::ClientResponse;
 
 pub struct Client {
     http: awc::Client,
@@ -28,7 +32,13 @@ pub struct Call<'a> {
     query: Vec<(&'static str, String)>,
     token: Option<&'a str>,
     key: Option<String>,
-    body: Option<Value>,
+    body: Option<Content>,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Json(Value),
+    Csv(Vec<u8>),
 }
 
 impl<'a> Call<'a> {
@@ -36,7 +46,11 @@ impl<'a> Call<'a> {
         Self { method: Method::GET, path: path.into(), query: Vec::new(), token: None, key: None, body: None }
     }
     pub fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
+        Self { method: Method::POST, body: Some(Content::Json(body)), ..Self::get(path) }
+    }
+    /// Sends a CSV file.
+    pub fn post_csv(path: impl Into<String>, file: Vec<u8>) -> Self {
+        Self { method: Method::POST, body: Some(Content::Csv(file)), ..Self::get(path) }
     }
     pub fn delete(path: impl Into<String>) -> Self {
         Self { method: Method::DELETE, ..Self::get(path) }
@@ -118,9 +132,44 @@ impl Client {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Writes an answer of whatever length out as it comes, telling how much has come. The inner error is the writer's.
+    pub async fn copy(
+        &self,
+        call: &Call<'_>,
+        into: &mut dyn io::Write,
+        told: impl Fn(u64),
+    ) -> Result<io::Result<()>, CallError> {
+        let mut response = self.send(call).await?;
+        if !response.status().is_success() {
+            return Err(self.problem(call, &mut response).await);
+        }
+        let mut copied = 0;
+        while let Some(chunk) = response.next().await {
+            let chunk = chunk.map_err(|error| self.lost(&error))?;
+            if let Err(error) = into.write_all(&chunk) {
+                return Ok(Err(error));
+            }
+            copied += chunk.len() as u64;
+            told(copied);
+        }
+        Ok(Ok(()))
+    }
+
     async fn exchange(&self, call: &Call<'_>) -> Result<(StatusCode, Vec<u8>), CallError> {
+        let mut response = self.send(call).await?;
+        if !response.status().is_success() {
+            return Err(self.problem(call, &mut response).await);
+        }
+        let body = response.body().limit(ANSWER_BYTES).await.map_err(|error| self.lost(&error))?;
+        Ok((response.status(), body.to_vec()))
+    }
+
+    fn lost(&self, reason: &dyn fmt::Display) -> CallError {
+        CallError::NoAnswer { url: self.base.clone(), reason: reason.to_string() }
+    }
+
+    async fn send(&self, call: &Call<'_>) -> Result<Response, CallError> {
         let url = format!("{}{}", self.base, call.path);
-        let lost = |reason: String| CallError::NoAnswer { url: self.base.clone(), reason };
         let mut request = self.http.request(call.method.clone(), &url);
         if let Some(token) = call.token {
             request = request.bearer_auth(token);
@@ -129,33 +178,41 @@ impl Client {
             request = request.insert_header(("Idempotency-Key", key.as_str()));
         }
         if !call.query.is_empty() {
-            request = request.query(&call.query).map_err(|error| lost(error.to_string()))?;
+            request = request.query(&call.query).map_err(|error| self.lost(&error))?;
         }
         let sent = match &call.body {
-            Some(body) => request.send_json(body),
+            Some(Content::Json(body)) => request.send_json(body),
+            Some(Content::Csv(file)) => request.content_type("text/csv").send_body(file.clone()),
             None => request.send(),
         };
-        let mut response = sent.await.map_err(|error| lost(error.to_string()))?;
+        let response = sent.await.map_err(|error| self.lost(&error))?;
         self.has_answered.set(true);
+        Ok(response)
+    }
+
+    /// What an answer without success says.
+    async fn problem(&self, call: &Call<'_>, response: &mut Response) -> CallError {
         let status = response.status();
         let retry_after = response
             .headers()
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|text| text.parse().ok());
-        let body = response.body().limit(ANSWER_BYTES).await.map_err(|error| lost(error.to_string()))?;
-        if status.is_success() {
-            return Ok((status, body.to_vec()));
-        }
-        let mut problem: Problem =
-            serde_json::from_slice(&body).map_err(|error| self.foreign(call, status, error.to_string()))?;
+        let body = match response.body().limit(ANSWER_BYTES).await {
+            Ok(body) => body,
+            Err(error) => return self.lost(&error),
+        };
+        let mut problem: Problem = match serde_json::from_slice(&body) {
+            Ok(problem) => problem,
+            Err(error) => return self.foreign(call, status, error.to_string()),
+        };
         problem.retry_after = retry_after;
-        Err(CallError::Problem {
+        CallError::Problem {
             method: call.method.to_string(),
             path: call.path.clone(),
             status: status.as_u16(),
             problem: Box::new(problem),
-        })
+        }
     }
 
     fn foreign(&self, call: &Call<'_>, status: StatusCode, reason: String) -> CallError {

@@ -1,10 +1,10 @@
 //! `purser messages …`: how a running server's work in the background stands, and what is done with its dead letters.
 
-use super::api::{Page, new_key};
+use super::api::{list, new_key};
 use super::args::MessagesVerb;
 use super::client::{Call, Client, blocking};
 use super::failure::{Exit, Failure};
-use super::lanes::{Lanes, Until, interruption, progress, spinner};
+use super::lanes::{Lanes, Until, interruption, progress};
 use super::problem::CallError;
 use super::report::{emit, print_json, thousands};
 use super::server::running;
@@ -67,25 +67,11 @@ fn one(url: &str, call: &Call<'_>) -> Result<Value, Failure> {
 
 /// All there are, the newest first.
 async fn dead_letters(client: &Client, token: &str, kind: Option<&str>) -> Result<Vec<Value>, CallError> {
-    let waiting = spinner("reading dead letters");
-    let (mut found, mut cursor) = (Vec::new(), None);
-    loop {
-        let mut call = Call::get("/api/v1/messages/failed").query("limit", "100").bearer(token);
-        for (name, value) in [("kind", kind.map(str::to_owned)), ("cursor", cursor)] {
-            if let Some(value) = value {
-                call = call.query(name, value);
-            }
-        }
-        let page: Page<Value> = client.patiently(&call).await?;
-        found.extend(page.data);
-        waiting.set_message(format!("{} dead letters", thousands(found.len() as u64)));
-        match page.next_cursor {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
+    let mut call = Call::get("/api/v1/messages/failed").bearer(token);
+    if let Some(kind) = kind {
+        call = call.query("kind", kind);
     }
-    waiting.finish_and_clear();
-    Ok(found)
+    list(client, &call, "dead letters").await
 }
 
 /// Those that are dead letters now, and no one that becomes one meanwhile: each once, and those with one key one after the

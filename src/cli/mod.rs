@@ -1,6 +1,8 @@
 //! The command line: one file per verb. [`run`] is the whole process; a verb answers with an [`Exit`] or a
 //! [`Failure`], whose one line goes to stderr.
 
+mod account_files;
+mod accounts;
 mod admin;
 mod api;
 mod args;
@@ -14,7 +16,10 @@ mod journal;
 mod lanes;
 mod messages;
 mod openapi;
+mod plans;
 mod problem;
+mod provider_sim;
+mod redemption_args;
 mod replay;
 mod report;
 mod serve;
@@ -53,10 +58,13 @@ fn dispatch(verb: Verb) -> Result<Exit, Failure> {
         Verb::SyncStock(args) => sync_stock::run(&args),
         Verb::Messages(verb) => messages::run(&verb),
         Verb::Upgrades(verb) => upgrades::run(&verb),
+        Verb::Plans(verb) => plans::run(verb),
+        Verb::Accounts(verb) => accounts::run(verb),
         Verb::User(verb) => user::run(verb),
         Verb::Config(ConfigVerb::Print { settings, json }) => config_print::run(&settings, json),
         Verb::Serve(args) => serve::run(&args),
         Verb::Journal(verb) => journal::run(verb),
+        Verb::ProviderSim(args) => provider_sim::run(&args),
         Verb::Openapi => Ok(openapi::run(&crate::http::openapi_json())),
     }
 }

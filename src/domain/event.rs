@@ -2,12 +2,14 @@
 //! [`Record`](super::record::Record). The enum's order and every field are the journal's format (version 1): change
 //! them only together with a new version byte.
 
+use super::account::{NewAccount, Transition};
 use super::distributor::{Payout, Upgrade};
 use super::ids::{FamilyId, OrderId, ProductId, UserId, WithdrawalId};
 use super::level::Levels;
 use super::message::{Message, MessageRef};
 use super::money::Delta;
 use super::order::{Failure, GoodsReturn, Order, OrderStatus};
+use super::plan::Plan;
 use super::product::Details;
 use super::session::SessionGrant;
 use super::text::Text;
@@ -215,6 +217,13 @@ pub enum Event {
     PayoutCounted(Payout),
     DistributorUpgraded(Arc<Upgrade>),
     LevelsSet(Arc<Levels>),
+    PlanCreated(Arc<Plan>),
+    AccountCreated {
+        account: Arc<NewAccount>,
+        posting: Posting,
+    },
+    /// Boxed, for it is larger than what is sold a thousand times a second.
+    AccountChanged(Box<Transition>),
 }
 
 impl Event {
@@ -249,10 +258,12 @@ impl Event {
         match self {
             Self::ProductCreated { posting, .. }
             | Self::ProductChanged { posting, .. }
+            | Self::AccountCreated { posting, .. }
             | Self::PayoutCounted(Payout { posting, .. }) => Some(posting),
             Self::StockMoved(StockMove { posting, .. }) | Self::EntryPosted(Entry { posting, .. }) => {
                 Some(posting)
             }
+            Self::AccountChanged(transition) => Some(&transition.posting),
             Self::UserRegistered { .. }
             | Self::OrderPlaced(_)
             | Self::OrderAdvanced { .. }
@@ -271,7 +282,8 @@ impl Event {
             | Self::WithdrawalRequested(_)
             | Self::WithdrawalEnded { .. }
             | Self::DistributorUpgraded(_)
-            | Self::LevelsSet(_) => None,
+            | Self::LevelsSet(_)
+            | Self::PlanCreated(_) => None,
         }
     }
 
@@ -280,10 +292,12 @@ impl Event {
         match self {
             Self::ProductCreated { posting, .. }
             | Self::ProductChanged { posting, .. }
+            | Self::AccountCreated { posting, .. }
             | Self::PayoutCounted(Payout { posting, .. }) => Some(posting),
             Self::StockMoved(StockMove { posting, .. }) | Self::EntryPosted(Entry { posting, .. }) => {
                 Some(posting)
             }
+            Self::AccountChanged(transition) => Some(&mut transition.posting),
             _ => None,
         }
     }

@@ -62,6 +62,18 @@ id!(
     MessageId(Uuid)
 );
 id!(
+    /// A plan for redemption accounts, UUIDv7.
+    PlanId(Uuid)
+);
+id!(
+    /// A redemption account, UUIDv7.
+    AccountId(Uuid)
+);
+id!(
+    /// The exchange of one gift card, UUIDv7.
+    RedemptionId(Uuid)
+);
+id!(
     /// A directory shard: `0..DIRECTORY_SHARDS`.
     ShardId(u16)
 );

@@ -5,7 +5,10 @@
 //! and orders; a **session** is one login's token family; a **directory** shard owns unique names and hands out ids.
 //! A **hold** is an in-memory claim, a **record** one atomic set of **events**, a **rejection** a business "no".
 
+pub mod account;
 pub mod balance;
+pub mod card;
+pub mod country;
 pub mod directory;
 pub mod distributor;
 pub mod entity;
@@ -17,6 +20,7 @@ pub mod message;
 pub mod money;
 pub mod order;
 pub mod outcome;
+pub mod plan;
 pub mod product;
 pub mod record;
 pub mod rejection;
@@ -27,7 +31,10 @@ pub mod user;
 pub mod withdrawal;
 
 pub use event::{EntryKind, Event, MovementKind, Posting};
-pub use ids::{FamilyId, MessageId, OrderId, ProductId, ReturnId, Seq, TransferId, UserId, WithdrawalId};
+pub use ids::{
+    AccountId, FamilyId, MessageId, OrderId, PlanId, ProductId, RedemptionId, ReturnId, Seq, TransferId,
+    UserId, WithdrawalId,
+};
 pub use money::{Delta, LIMIT, Money, Quantity, Stock, StockChange};
 pub use outcome::Outcome;
 pub use record::{KeyUse, Operation, Record, Refusal};

@@ -1,11 +1,13 @@
 //! What a caller is told: a pure function of the committed record, so that the reply to a retry, also after a restart,
 //! is the first reply again.
 
+use super::account::AccountView;
 use super::event::{Entry, Event, MovementKind};
 use super::ids::{OrderId, ProductId, Seq, TransferId, UserId};
 use super::level::Levels;
 use super::money::Money;
 use super::order::{GoodsReturn, Order, OrderStatus};
+use super::plan::Plan;
 use super::product::ProductView;
 use super::record::{Batch, Operation, Record, Snapshot};
 use super::rejection::Rejection;
@@ -49,6 +51,14 @@ pub enum Outcome {
     Withdrawal(Withdrawal),
     LevelsSet(Arc<Levels>),
     Batch(Batch),
+    PlanCreated(Arc<Plan>),
+    /// The account that came to be, or after the step.
+    Account(Arc<AccountView>),
+    /// How many accounts came to be, and the places of those that did not because there is no such plan.
+    AccountsImported {
+        count: u32,
+        left_out: Vec<u32>,
+    },
 }
 
 /// A purchase as its buyer sees it.
@@ -106,6 +116,10 @@ impl Outcome {
             (Operation::Refresh | Operation::Logout, _) => Some(Self::SessionChanged),
             (_, Some(Snapshot::Withdrawal(withdrawal))) => Some(Self::Withdrawal(*withdrawal)),
             (_, Some(Snapshot::Batch(batch))) => Some(Self::Batch(*batch)),
+            (_, Some(Snapshot::Account(view))) => Some(Self::Account(view.clone())),
+            (_, Some(Snapshot::LeftOut(left_out))) => {
+                Some(Self::AccountsImported { count: 0, left_out: left_out.clone() })
+            }
             (Operation::StepMessage | Operation::DecideOrder | Operation::CheckUpgrade, _) => {
                 Some(Self::MessageStepped)
             }
@@ -178,6 +192,25 @@ impl Outcome {
                 Some(Snapshot::Batch(batch)) => Some(Self::Batch(*batch)),
                 _ => None,
             },
+            Operation::CreatePlan => record.events.iter().find_map(|event| match event {
+                Event::PlanCreated(plan) => Some(Self::PlanCreated(plan.clone())),
+                _ => None,
+            }),
+            Operation::CreateAccount => record.events.iter().find_map(|event| match event {
+                Event::AccountCreated { account, posting } => {
+                    Some(Self::Account(Arc::new(AccountView::created(account.clone(), posting, record.at))))
+                }
+                _ => None,
+            }),
+            Operation::ImportAccounts => match snapshot {
+                // One event for each account, and a record has fewer than 2^32.
+                Some(Snapshot::LeftOut(left_out)) => Some(Self::AccountsImported {
+                    count: record.events.len() as u32,
+                    left_out: left_out.clone(),
+                }),
+                _ => None,
+            },
+            Operation::SetLogin | Operation::CompleteAccount => stepped_account(record, snapshot),
         }
     }
 }
@@ -242,6 +275,15 @@ fn item(record: &Record, snapshot: Option<&Snapshot>) -> Option<ProductView> {
     };
     let (stock, version) = (posting.total, posting.version);
     Some(ProductView { product_id, details, stock, version, updated_at: record.at })
+}
+
+fn stepped_account(record: &Record, snapshot: Option<&Snapshot>) -> Option<Outcome> {
+    let Some(Snapshot::Account(before)) = snapshot else { return None };
+    let after = |event: &Event| match event {
+        Event::AccountChanged(transition) => Some(Arc::new(before.after(transition, record.at))),
+        _ => None,
+    };
+    Some(Outcome::Account(record.events.iter().find_map(after).unwrap_or_else(|| before.clone())))
 }
 
 fn registered(record: &Record) -> Option<Outcome> {

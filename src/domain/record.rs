@@ -1,6 +1,7 @@
 //! The unit of the journal: one atomic set of events with its position, cause and, when the caller gave an
 //! idempotency key, the key that it answers. Serialised with postcard behind a version byte (`journal/codec`).
 
+use super::account::AccountView;
 use super::event::Event;
 use super::ids::{Seq, UserId};
 use super::order::Order;
@@ -48,6 +49,11 @@ pub enum Operation {
     RetryMessages,
     /// Many looks at distributors' levels are asked for, each by an operation of its own.
     BatchCheck,
+    CreatePlan,
+    CreateAccount,
+    ImportAccounts,
+    SetLogin,
+    CompleteAccount,
 }
 
 /// A key's claim on the record: both are keyed hashes, so neither can be guessed from the journal or the store.
@@ -72,6 +78,10 @@ pub enum Snapshot {
     Product(ProductView),
     Withdrawal(Withdrawal),
     Batch(Batch),
+    /// As it was before the record.
+    Account(Arc<AccountView>),
+    /// Places of accounts that an import left out.
+    LeftOut(Vec<u32>),
 }
 
 /// What an operation made of many has done.

@@ -1,6 +1,6 @@
 //! The business "no", as data: a closed enum whose codes are the API's. None of these changed anything.
 
-use super::ids::ProductId;
+use super::ids::{PlanId, ProductId};
 use super::money::Money;
 use super::order::OrderStatus;
 use super::withdrawal::WithdrawalStatus;
@@ -16,6 +16,8 @@ pub enum Missing {
     Session,
     Message,
     Withdrawal,
+    Plan,
+    Account,
 }
 
 impl Missing {
@@ -27,6 +29,8 @@ impl Missing {
             Self::Session => "session",
             Self::Message => "failed message",
             Self::Withdrawal => "withdrawal",
+            Self::Plan => "plan",
+            Self::Account => "redemption account",
         }
     }
 }
@@ -76,6 +80,10 @@ pub enum Rejection {
     TokenRevoked,
     #[error("the withdrawal is {} already", status.word())]
     WithdrawalEnded { status: WithdrawalStatus },
+    #[error("plan {plan_id} does not exist")]
+    UnknownPlan { plan_id: PlanId },
+    #[error("a card is being exchanged on the account; try again once that has ended")]
+    AccountLocked,
 }
 
 /// Which rule a state refused by.
@@ -98,14 +106,16 @@ impl Rejection {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "not_found",
-            Self::UnknownProduct { .. } | Self::SelfTransfer => "validation_failed",
+            Self::UnknownProduct { .. } | Self::SelfTransfer | Self::UnknownPlan { .. } => {
+                "validation_failed"
+            }
             Self::ItemDeleted { .. } => "item_deleted",
             Self::InsufficientStock { .. } => "insufficient_stock",
             Self::InsufficientBalance { .. } => "insufficient_balance",
             Self::PriceChanged { .. } => "price_changed",
             Self::BalanceLimit => "balance_limit",
             Self::StockLimit { .. } => "stock_limit",
-            Self::InvalidState { .. } | Self::WithdrawalEnded { .. } => "invalid_state",
+            Self::InvalidState { .. } | Self::WithdrawalEnded { .. } | Self::AccountLocked => "invalid_state",
             Self::EmailTaken => "email_taken",
             Self::SkuTaken => "sku_taken",
             Self::VersionConflict { .. } => "version_conflict",
@@ -128,12 +138,14 @@ impl Rejection {
             | Self::StockLimit { .. }
             | Self::InvalidState { .. }
             | Self::WithdrawalEnded { .. }
+            | Self::AccountLocked
             | Self::EmailTaken
             | Self::SkuTaken
             | Self::VersionConflict { .. } => true,
             Self::NotFound(_)
             | Self::UnknownProduct { .. }
             | Self::SelfTransfer
+            | Self::UnknownPlan { .. }
             | Self::KeyReused
             | Self::InvalidCredentials
             | Self::TokenExpired

@@ -116,6 +116,8 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         directories: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         distributors: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         levels: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        accounts: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
+        plans: Supervisor::start(ground.clone(), homes.clone(), &runtime, most),
         admission: Arc::new(Admission::new(options.operations_max)),
         // Each attempt's operation, and one more that only looks whether it could be.
         background: Arc::new(Admission::new(2 * options.profiles.attempts_max())),

@@ -34,6 +34,7 @@ impl Inner {
         guarded("passivation", passivation::run(Arc::downgrade(&self.balances), sweep).boxed());
         guarded("passivation", passivation::run(Arc::downgrade(&self.sessions), sweep).boxed());
         guarded("passivation", passivation::run(Arc::downgrade(&self.distributors), sweep).boxed());
+        guarded("passivation", passivation::run(Arc::downgrade(&self.accounts), sweep).boxed());
         let (store, epoch) = (self.store.clone(), self.epoch);
         let (clock, keep) = (self.ground.clock.clone(), self.options.key_retention_seconds);
         let pruning = async move {

@@ -1,6 +1,7 @@
 //! The only door for HTTP, the command line and Rust callers. Every mutation runs in a task of its own, decided by the
 //! owners it touches, and is answered when its journal record is durable.
 
+mod accounts;
 mod acknowledged;
 mod assembly;
 pub mod audit;
@@ -31,6 +32,7 @@ mod users;
 mod withdrawals;
 
 pub use crate::messages::{KindStats, Stats as MessageStats};
+pub use accounts::{ACCOUNTS_MAX, NewAccountRequest, NewPlanRequest};
 pub use audit::{Drift, DriftReport};
 pub use call::*;
 pub use distributors::{CHECKED_MAX, DistributorState};
@@ -44,6 +46,7 @@ pub use state::{Backlog, Health, JournalHealth, OwnerState, StoreHealth};
 pub use withdrawals::WithdrawalRequest;
 
 use crate::clock::{Clock, SystemClock};
+use crate::domain::account::Account;
 use crate::domain::balance::{Balance, BalanceView};
 use crate::domain::directory::{DIRECTORY_SHARDS, Directory};
 use crate::domain::distributor::Distributor;
@@ -51,6 +54,7 @@ use crate::domain::ids::ShardId;
 use crate::domain::level::LevelList;
 use crate::domain::order::Order;
 use crate::domain::outcome::{Movement, NewUser, PostedEntry};
+use crate::domain::plan::PlanList;
 use crate::domain::product::{Product, ProductView};
 use crate::domain::session::Session;
 use crate::domain::text::Email;
@@ -82,6 +86,8 @@ struct Inner {
     directories: Arc<Supervisor<Directory>>,
     distributors: Arc<Supervisor<Distributor>>,
     levels: Arc<Supervisor<LevelList>>,
+    accounts: Arc<Supervisor<Account>>,
+    plans: Arc<Supervisor<PlanList>>,
     admission: Arc<Admission>,
     /// What messages ask for has places of its own: neither takes them from the other.
     background: Arc<Admission>,

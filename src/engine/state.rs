@@ -1,14 +1,17 @@
 //! What an operator can see of an engine: health, owners, gauges.
 
 use super::Inner;
+use crate::domain::account::Account;
 use crate::domain::balance::Balance;
 use crate::domain::directory::Directory;
 use crate::domain::distributor::Distributor;
 use crate::domain::ids::ShardId;
 use crate::domain::level::LevelList;
+use crate::domain::plan::PlanList;
 use crate::domain::product::Product;
 use crate::domain::session::Session;
-use crate::domain::{FamilyId, ProductId, UserId};
+use crate::domain::{AccountId, FamilyId, ProductId, UserId};
+use crate::owners::account_kinds::ThePlans;
 use crate::owners::kinds::TheLevels;
 use crate::owners::{Kind, Pin, Supervisor};
 use serde::Serialize;
@@ -144,6 +147,8 @@ impl Inner {
             Directory::NAME,
             Distributor::NAME,
             LevelList::NAME,
+            Account::NAME,
+            PlanList::NAME,
         ];
         if !every && !known.iter().any(|name| wants(name)) {
             return None;
@@ -167,6 +172,12 @@ impl Inner {
         if wants(LevelList::NAME) && states.len() < limit {
             states.extend(self.observe_all(&self.levels, limit - states.len()).await);
         }
+        if wants(Account::NAME) && states.len() < limit {
+            states.extend(self.observe_all(&self.accounts, limit - states.len()).await);
+        }
+        if wants(PlanList::NAME) && states.len() < limit {
+            states.extend(self.observe_all(&self.plans, limit - states.len()).await);
+        }
         Some(states)
     }
 
@@ -178,6 +189,8 @@ impl Inner {
             Directory::NAME => self.observe_one(&self.directories, ShardId::new(id.parse().ok()?)).await,
             Distributor::NAME => self.observe_one(&self.distributors, UserId::new(id.parse().ok()?)).await,
             LevelList::NAME => self.observe_one(&self.levels, TheLevels).await,
+            Account::NAME => self.observe_one(&self.accounts, AccountId::new(id.parse().ok()?)).await,
+            PlanList::NAME => self.observe_one(&self.plans, ThePlans).await,
             _ => return None,
         })
     }
@@ -216,6 +229,8 @@ impl Inner {
             (Directory::NAME, self.directories.residents()),
             (Distributor::NAME, self.distributors.residents()),
             (LevelList::NAME, self.levels.residents()),
+            (Account::NAME, self.accounts.residents()),
+            (PlanList::NAME, self.plans.residents()),
         ];
         for (kind, count) in residents {
             metrics::gauge!("purser_owners_resident", "kind" => kind).set(count as f64);

@@ -11,8 +11,8 @@ use super::throttle::Throttle;
 use super::token_cache::TokenCache;
 use super::tokens::{Access, Tokens};
 use super::{
-    HttpOptions, auth, balances, distributors, document, explanations, items, messages, operations, orders,
-    purchases, returns, stock, users, withdrawals,
+    HttpOptions, account_file, accounts, auth, balances, distributors, document, explanations, items,
+    messages, operations, orders, plans, purchases, returns, stock, users, withdrawals,
 };
 use crate::domain::Timestamp;
 use crate::engine::Engine;
@@ -151,6 +151,9 @@ pub fn api(config: &mut ServiceConfig<'_>) {
     users::routes(config);
     withdrawals::routes(config);
     distributors::routes(config);
+    plans::routes(config);
+    account_file::routes(config);
+    accounts::routes(config);
     messages::routes(config);
     operations::api_routes(config);
 }

@@ -117,7 +117,7 @@ fn media_type(headers: &HeaderMap) -> Result<Media, Problem> {
 }
 
 /// Reads the body whole, in time and within `limit`.
-async fn receive(
+pub(super) async fn receive(
     payload: Payload,
     limit: usize,
     announced: Option<usize>,

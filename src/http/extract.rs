@@ -6,7 +6,7 @@ use super::headers;
 use super::problem::Problem;
 use super::tokens::Access;
 use crate::domain::user::Role;
-use crate::domain::{FamilyId, LIMIT, MessageId, OrderId, ProductId, Seq, UserId, WithdrawalId};
+use crate::domain::{AccountId, FamilyId, LIMIT, MessageId, OrderId, ProductId, Seq, UserId, WithdrawalId};
 use crate::engine::{Call, Durability, Freshness};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -137,6 +137,12 @@ impl InPath for ProductId {
 impl InPath for UserId {
     fn parse(text: &str) -> Option<Self> {
         integer_id(text).map(Self::new)
+    }
+}
+
+impl InPath for AccountId {
+    fn parse(text: &str) -> Option<Self> {
+        uuid(text).map(Self::new)
     }
 }
 

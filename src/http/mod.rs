@@ -1,6 +1,8 @@
 //! The HTTP edge: addresses, DTOs, status codes and problem+json live here and nowhere else. Everything that happens,
 //! happens in the [engine](crate::engine).
 
+mod account_file;
+mod accounts;
 mod app;
 mod auth;
 mod balances;
@@ -23,6 +25,7 @@ mod operations;
 mod order_view;
 mod orders;
 mod outgoing;
+mod plans;
 mod problem;
 mod purchases;
 mod query;
@@ -30,6 +33,7 @@ mod refusals;
 mod reply;
 mod returns;
 mod routes;
+mod sheet;
 mod stock;
 mod throttle;
 mod token_cache;

@@ -65,7 +65,7 @@ impl<'a> HealthView<'a> {
 
 #[derive(Serialize, ToSchema)]
 pub struct OwnerView<'a> {
-    /// `product`, `balance`, `session` or `directory`.
+    /// `product`, `balance`, `session`, `directory`, `distributor`, `levels`, `account` or `plans`.
     kind: &'static str,
     id: &'a str,
     resident: bool,

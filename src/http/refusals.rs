@@ -52,6 +52,7 @@ impl From<Rejection> for Problem {
             // Whoever knows the lines names them; this is the fallback.
             Rejection::UnknownProduct { .. } => Self::field("items", detail),
             Rejection::SelfTransfer => Self::field("to_user_id", detail),
+            Rejection::UnknownPlan { .. } => Self::field("plan_id", detail),
             Rejection::ItemDeleted { product_id } => {
                 Self::new(StatusCode::GONE, code, detail).with("product_id", product_id.get())
             }
@@ -68,6 +69,7 @@ impl From<Rejection> for Problem {
             // `status` is taken by RFC 9457 for the number, so the state has a name of its own.
             Rejection::InvalidState { status, .. } => conflict(detail).with("state", status.word()),
             Rejection::WithdrawalEnded { status } => conflict(detail).with("state", status.word()),
+            Rejection::AccountLocked => conflict(detail).with("state", "locking"),
             Rejection::BalanceLimit | Rejection::EmailTaken | Rejection::SkuTaken => conflict(detail),
             Rejection::VersionConflict { revision } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, code, detail).with("revision", revision)

@@ -1,10 +1,13 @@
 //! From what was sent to domain types: every problem of a request is collected under its field's path.
 
+use super::extract::uuid;
 use super::problem::{FieldErrors, Problem};
+use crate::domain::country::Country;
 use crate::domain::money::{AMOUNT_MAX, QUANTITY_MAX};
+use crate::domain::plan::BasisPoints;
 use crate::domain::text::{Email, Name, Sku, Text};
 use crate::domain::user::Role;
-use crate::domain::{LIMIT, Money, ProductId, Quantity, Stock, StockChange, UserId};
+use crate::domain::{LIMIT, Money, PlanId, ProductId, Quantity, Stock, StockChange, UserId};
 use std::fmt::Display;
 
 /// Characters of the shortest and of the longest password.
@@ -27,6 +30,18 @@ impl Checks {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),
             _ => Err(Problem::validation(self.errors)),
+        }
+    }
+
+    /// The same for a part of a request that may fail alone: what is wrong with it, in one line.
+    pub fn explain<T>(self, value: Option<T>) -> Result<T, String> {
+        match value {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => {
+                let told =
+                    |(path, messages): (&String, &Vec<String>)| format!("{path}: {}", messages.join(", "));
+                Err(self.errors.iter().map(told).collect::<Vec<_>>().join("; "))
+            }
         }
     }
 
@@ -88,6 +103,19 @@ impl Checks {
 
     pub fn user_id(&mut self, path: impl Display, value: i64) -> Option<UserId> {
         self.id(path, value).map(UserId::new)
+    }
+
+    pub fn basis_points(&mut self, path: impl Display, value: i64) -> Option<BasisPoints> {
+        let points = self.within(path, value, 0, BasisPoints::MAX.into())?;
+        BasisPoints::new(points.try_into().ok()?)
+    }
+
+    pub fn country(&mut self, path: impl Display, text: &str) -> Option<Country> {
+        self.take(path, Country::parse(text).ok_or_else(|| "must be a two-letter country code".to_owned()))
+    }
+
+    pub fn plan_id(&mut self, path: impl Display, text: &str) -> Option<PlanId> {
+        self.take(path, uuid(text).map(PlanId::new).ok_or_else(|| "must be the id of a plan".to_owned()))
     }
 
     pub fn name(&mut self, path: impl Display, text: &str) -> Option<Name> {

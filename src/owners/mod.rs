@@ -4,6 +4,7 @@
 //! Contract of every handler: synchronous; decide, enqueue, return unit. No await between check and change, no future
 //! spawned inside an owner. What is answered later parks the reply sender that its message carried.
 
+pub mod account_kinds;
 pub mod admission;
 pub mod desk;
 pub mod ground;

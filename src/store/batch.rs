@@ -1,6 +1,7 @@
 //! A run of records turned into rows: history row by row, hot state coalesced to its newest value per key. Shared by
 //! both stores, so that they can differ in their SQL only.
 
+use super::account_rows::AccountRows;
 use super::message_rows::MessageRows;
 use super::withdrawal_rows::WithdrawalRows;
 use crate::domain::event::{Entry, Event, MovementKind, Namespace, StockMove};
@@ -36,6 +37,7 @@ pub struct Batch {
     pub keys: Vec<KeyRow>,
     pub messages: MessageRows,
     pub withdrawals: WithdrawalRows,
+    pub accounts: AccountRows,
 }
 
 /// A product's newest state; `details` only when they changed (or the product is new).
@@ -228,6 +230,9 @@ impl Batch {
             | Event::WithdrawalEnded { .. }
             | Event::DistributorUpgraded(_)
             | Event::LevelsSet(_) => self.withdrawals.take(record, event),
+            Event::PlanCreated(_) | Event::AccountCreated { .. } | Event::AccountChanged(_) => {
+                self.accounts.take(record, event);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! implementations with the same meaning. Records get there by [`Store::apply`] only, from write-behind and, at a start or after
 //! a rewind, from [`replay`](mod@replay); the one other change of rows is [`Store::prune_keys`], which forgets what expired.
 
+mod account_rows;
 pub mod batch;
 mod checks;
 pub mod error;
@@ -20,7 +21,9 @@ pub use batch::Batch;
 pub use error::StoreError;
 pub use reading::StoreReader;
 
+use crate::domain::account::{AccountStatus, AccountView, LoginStatus, TransitionReason};
 use crate::domain::balance::BalanceView;
+use crate::domain::country::Country;
 use crate::domain::directory::UniqueName;
 use crate::domain::distributor::{DistributorView, Upgrade};
 use crate::domain::ids::ShardId;
@@ -28,11 +31,14 @@ use crate::domain::level::{Levels, Rank};
 use crate::domain::message::{MessageKind, OpenMessage};
 use crate::domain::order::{Order, OrderStatus};
 use crate::domain::outcome::{Movement, Outcome, PostedEntry};
+use crate::domain::plan::{Plan, PlanList};
 use crate::domain::product::ProductView;
 use crate::domain::session::SessionView;
 use crate::domain::text::Text;
 use crate::domain::withdrawal::Withdrawal;
-use crate::domain::{FamilyId, MessageId, OrderId, ProductId, Seq, Timestamp, UserId, WithdrawalId};
+use crate::domain::{
+    AccountId, FamilyId, MessageId, OrderId, ProductId, RedemptionId, Seq, Timestamp, UserId, WithdrawalId,
+};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -123,6 +129,29 @@ pub struct ItemFilter {
 pub struct OrderFilter {
     pub user_id: Option<UserId>,
     pub status: Option<OrderStatus>,
+}
+
+/// Which redemption accounts are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AccountFilter {
+    pub status: Option<AccountStatus>,
+    pub login: Option<LoginStatus>,
+    pub country: Option<Country>,
+}
+
+/// One change of a redemption account, with its moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransitionRow {
+    pub from: AccountStatus,
+    pub to: AccountStatus,
+    pub login: LoginStatus,
+    pub reason: TransitionReason,
+    pub redemption_id: Option<RedemptionId>,
+    /// What it redeemed, and what was redeemed in all.
+    pub amount: i64,
+    pub redeemed_total: i64,
+    pub version: u64,
+    pub at: Timestamp,
 }
 
 /// What went wrong with one attempt of a message.
@@ -282,6 +311,24 @@ pub trait Store: Send + Sync + 'static {
         page: Page,
     ) -> Result<Snapshot<Vec<Row<(Upgrade, Timestamp)>>>, StoreError>;
     async fn levels(&self) -> Result<Snapshot<Levels>, StoreError>;
+
+    /// All plans, with the highest number of an account.
+    async fn plan_list(&self) -> Result<Snapshot<PlanList>, StoreError>;
+    /// Plans, the newest first; the cursor is the record.
+    async fn plans(&self, page: Page) -> Result<Snapshot<Vec<Row<Plan>>>, StoreError>;
+    async fn load_accounts(&self, ids: &[AccountId]) -> Result<Snapshot<Vec<AccountView>>, StoreError>;
+    /// Accounts, the newest first; the cursor is the number.
+    async fn accounts(
+        &self,
+        filter: AccountFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<AccountView>>>, StoreError>;
+    /// An account's transitions, the newest first; the cursor is the account's version.
+    async fn transitions(
+        &self,
+        id: AccountId,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<TransitionRow>>>, StoreError>;
 
     /// Recomputes stock, money and orders from the stored history and compares them with the stored state.
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError>;

@@ -1,22 +1,25 @@
 //! Rows back into domain values, for both stores: they name their columns alike. A value that the domain would
 //! not accept is reported as damage, never guessed at.
 
-use super::{AttemptError, Row, StoreError, StoredKey, StoredOutcome};
+use super::{AttemptError, Row, StoreError, StoredKey, StoredOutcome, TransitionRow};
+use crate::domain::account::{AccountStatus, AccountView, Lock, LoginStatus, NewAccount, TransitionReason};
 use crate::domain::balance::BalanceView;
+use crate::domain::country::Country;
 use crate::domain::distributor::{DistributorView, Standing, Upgrade};
 use crate::domain::event::Entry;
 use crate::domain::level::Level;
 use crate::domain::message::{Message, OpenMessage};
 use crate::domain::order::{Failure, Order, OrderLine, OrderStatus, Returned};
 use crate::domain::outcome::{Movement, PostedEntry};
+use crate::domain::plan::{BasisPoints, Plan};
 use crate::domain::product::{Details, ProductView};
 use crate::domain::session::{SessionGrant, SessionView};
 use crate::domain::text::{Email, Name, Sku, Text};
 use crate::domain::user::{Profile, Role};
 use crate::domain::withdrawal::{Withdrawal, WithdrawalStatus};
 use crate::domain::{
-    EntryKind, FamilyId, MessageId, Money, MovementKind, OrderId, Posting, ProductId, Quantity, Seq,
-    Timestamp, UserId, WithdrawalId,
+    AccountId, EntryKind, FamilyId, MessageId, Money, MovementKind, OrderId, PlanId, Posting, ProductId,
+    Quantity, RedemptionId, Seq, Timestamp, UserId, WithdrawalId,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -49,6 +52,9 @@ pub trait Columns {
     fn quantity(&self, column: &str) -> Read<Quantity> {
         let units = u32::try_from(self.int(column)?).ok();
         units.and_then(Quantity::new).ok_or_else(|| damaged(column))
+    }
+    fn payout(&self) -> Read<BasisPoints> {
+        BasisPoints::new(self.small("payout_bps")?).ok_or_else(|| damaged("payout_bps"))
     }
     fn word<T>(&self, column: &str, parse: fn(&str) -> Option<T>) -> Read<T> {
         parse(&self.text(column)?).ok_or_else(|| damaged(column))
@@ -290,6 +296,70 @@ pub fn upgrade(row: &impl Columns) -> Read<(Upgrade, Timestamp)> {
 
 pub fn level(row: &impl Columns) -> Read<Level> {
     Ok(Level { name: Name::stored(row.text("name")?), threshold: row.money("threshold")? })
+}
+
+pub fn plan(row: &impl Columns) -> Read<Plan> {
+    Ok(Plan {
+        id: PlanId::new(row.uuid("id")?),
+        name: Name::stored(row.text("name")?),
+        target: row.money("target_amount")?,
+        payout: row.payout()?,
+        created_at: row.at("created_at")?,
+    })
+}
+
+/// An account with its plan.
+pub fn account(row: &impl Columns) -> Read<AccountView> {
+    let plan = Plan {
+        id: PlanId::new(row.uuid("plan_id")?),
+        name: Name::stored(row.text("plan_name")?),
+        target: row.money("target_amount")?,
+        payout: row.payout()?,
+        created_at: row.at("plan_created_at")?,
+    };
+    let account = NewAccount {
+        id: AccountId::new(row.uuid("id")?),
+        number: row.count("number")?,
+        label: Name::stored(row.text("label")?),
+        country: row.word("country", Country::parse)?,
+        plan: Arc::new(plan),
+    };
+    let fence = row.count("fence")?;
+    let lock = match row.maybe_uuid("lock_redemption_id")? {
+        None => None,
+        Some(id) => Some(Lock {
+            redemption_id: RedemptionId::new(id),
+            previous_status: row.word("lock_previous_status", AccountStatus::from_word)?,
+            fence,
+            since: row.at("lock_since")?,
+            deadline: row.at("lock_deadline")?,
+        }),
+    };
+    Ok(AccountView {
+        account: Arc::new(account),
+        status: row.word("status", AccountStatus::from_word)?,
+        login: row.word("login_status", LoginStatus::from_word)?,
+        lock,
+        fence,
+        redeemed_total: row.int("redeemed_total")?,
+        version: row.count("version")?,
+        created_at: row.at("created_at")?,
+        updated_at: row.at("updated_at")?,
+    })
+}
+
+pub fn transition(row: &impl Columns) -> Read<TransitionRow> {
+    Ok(TransitionRow {
+        from: row.word("from_status", AccountStatus::from_word)?,
+        to: row.word("to_status", AccountStatus::from_word)?,
+        login: row.word("login_status", LoginStatus::from_word)?,
+        reason: row.word("reason", TransitionReason::from_word)?,
+        redemption_id: row.maybe_uuid("redemption_id")?.map(RedemptionId::new),
+        amount: row.int("amount")?,
+        redeemed_total: row.int("redeemed_total")?,
+        version: row.count("version")?,
+        at: row.at("created_at")?,
+    })
 }
 
 /// Puts orders together from three reads of one snapshot.

@@ -112,6 +112,16 @@ fn the_golden_records_leave_nothing_out() {
         "UpgradeCheck {",
         "NotFound(Withdrawal)",
         "NothingLeftToShip",
+        "CreatePlan",
+        "CreateAccount,",
+        "ImportAccounts",
+        "SetLogin",
+        "CompleteAccount",
+        "PlanCreated",
+        "AccountCreated",
+        "AccountChanged",
+        "UnknownPlan",
+        "AccountLocked",
     ] {
         assert!(shown.contains(word), "{word} is in no golden record");
     }

@@ -1,11 +1,15 @@
 //! The records of the golden files of version 1. Frozen with them: a new version gets a generator of its own.
 
-use purser::domain::WithdrawalId;
+use purser::domain::account::{
+    AccountStatus, AccountView, Lock, LoginStatus, NewAccount, Transition, TransitionReason,
+};
+use purser::domain::country::Country;
 use purser::domain::distributor::{Payout, Standing, Upgrade};
 use purser::domain::event::{Entry, Namespace, StockMove};
 use purser::domain::level::{Level, Levels};
 use purser::domain::message::{Message, MessageKind, MessageRef, Payload};
 use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus, Pricing, ReturnLine};
+use purser::domain::plan::{BasisPoints, Plan};
 use purser::domain::product::{Details, ProductView};
 use purser::domain::record::{Batch, Snapshot};
 use purser::domain::rejection::{Missing, StateReason};
@@ -14,8 +18,9 @@ use purser::domain::text::{Email, Name, Sku, Text};
 use purser::domain::user::{Profile, Role};
 use purser::domain::withdrawal::{Withdrawal, WithdrawalStatus};
 use purser::domain::{
-    EntryKind, Event, FamilyId, KeyUse, LIMIT, MessageId, Money, MovementKind, Operation, OrderId, Posting,
-    ProductId, Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId,
+    AccountId, EntryKind, Event, FamilyId, KeyUse, LIMIT, MessageId, Money, MovementKind, Operation, OrderId,
+    PlanId, Posting, ProductId, Quantity, Record, RedemptionId, Refusal, Rejection, ReturnId, Seq, Timestamp,
+    UserId, WithdrawalId,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -346,6 +351,48 @@ fn withdrawals(add: &mut impl FnMut(Operation, Vec<Event>, Option<Snapshot>)) {
     let batch = |count, next_after| Some(Snapshot::Batch(Batch { count, next_after }));
     add(Operation::RetryMessages, Vec::new(), batch(3, None));
     add(Operation::BatchCheck, Vec::new(), batch(1_000, Some(user_id)));
+    let plan = Arc::new(Plan {
+        id: PlanId::new(uuid(9)),
+        name: name_of("Läufer"),
+        target: money(LIMIT),
+        payout: BasisPoints::new(8_550).expect("a share"),
+        created_at: at(13),
+    });
+    add(Operation::CreatePlan, vec![Event::PlanCreated(plan.clone())], None);
+    let (id, country) = (AccountId::new(uuid(11)), Country::parse("DE").expect("a country"));
+    let account = Arc::new(NewAccount { id, number: 300, label: name_of("One"), country, plan });
+    let created = Event::AccountCreated { account: account.clone(), posting: posting(0, 0, 1) };
+    add(Operation::CreateAccount, vec![created.clone()], Some(Snapshot::LeftOut(Vec::new())));
+    add(Operation::ImportAccounts, vec![created], Some(Snapshot::LeftOut(vec![3, 300])));
+    let lock = Lock {
+        redemption_id: RedemptionId::new(uuid(10)),
+        previous_status: AccountStatus::Processing,
+        fence: 2,
+        since: at(14),
+        deadline: at(15),
+    };
+    let changed = |to, login, reason, lock: Option<Lock>| {
+        Event::AccountChanged(Box::new(Transition {
+            account_id: id,
+            from: AccountStatus::Waiting,
+            to,
+            login,
+            reason,
+            lock,
+            redemption_id: lock.map(|lock| lock.redemption_id),
+            posting: posting(0, 0, 2),
+        }))
+    };
+    let before = || {
+        Some(Snapshot::Account(Arc::new(AccountView::created(account.clone(), &posting(0, 0, 1), at(14)))))
+    };
+    let (active, inactive) = (LoginStatus::Active, LoginStatus::Inactive);
+    let logged_in = changed(AccountStatus::Locking, active, TransitionReason::LoggedIn, Some(lock));
+    add(Operation::SetLogin, vec![logged_in], before());
+    let logged_out = changed(AccountStatus::Processing, inactive, TransitionReason::LoggedOut, None);
+    add(Operation::SetLogin, vec![logged_out], before());
+    let ended = changed(AccountStatus::Completed, active, TransitionReason::CompletedByOperator, None);
+    add(Operation::CompleteAccount, vec![ended], before());
 }
 
 const fn empty(operation: Operation, events: Vec<Event>) -> Record {
@@ -382,6 +429,10 @@ fn rejections() -> Vec<Rejection> {
         Rejection::NotFound(Missing::Withdrawal),
         Rejection::WithdrawalEnded { status: WithdrawalStatus::Rejected },
         state(OrderStatus::Processed, StateReason::NothingLeftToShip),
+        Rejection::NotFound(Missing::Plan),
+        Rejection::NotFound(Missing::Account),
+        Rejection::UnknownPlan { plan_id: PlanId::new(uuid(9)) },
+        Rejection::AccountLocked,
     ]);
     rejections
 }

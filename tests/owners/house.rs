@@ -18,8 +18,8 @@ use tokio::sync::watch;
 /// Only a defect makes a test wait that long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Products, balances, sessions and distributors may go to rest.
-const KINDS_SWEPT: u64 = 4;
+/// Products, balances, sessions, distributors and accounts may go to rest.
+const KINDS_SWEPT: u64 = 5;
 
 /// What must come, or the test fails.
 pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {

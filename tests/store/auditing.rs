@@ -26,7 +26,7 @@ async fn the_audit_is_clean_on_a_new_store(store: Fixture) {
 }
 
 /// What is done behind the store's back, and the checks that must notice.
-const TAMPERINGS: [(&str, &[&str]); 41] = [
+const TAMPERINGS: [(&str, &[&str]); 51] = [
     ("UPDATE products SET stock = stock + 1 WHERE id = 1", &["stock is the sum"]),
     ("UPDATE products SET version = 1 WHERE id = 1", &["stock is the sum"]),
     (
@@ -88,6 +88,19 @@ const TAMPERINGS: [(&str, &[&str]); 41] = [
     ("UPDATE distributors SET upgraded_at = upgraded_at + 1", &["distributors climbed"]),
     ("UPDATE distributors SET rank = rank + 1", &["distributors climbed"]),
     ("UPDATE upgrades SET to_rank = to_rank + 1", &["distributors climbed"]),
+    ("UPDATE plans SET created_seq = created_seq + 1000", &["nothing is newer"]),
+    ("UPDATE transitions SET seq = seq + 1000", &["nothing is newer"]),
+    ("UPDATE accounts SET version = version + 1", &["redemption accounts"]),
+    ("UPDATE accounts SET redeemed_total = 5", &["redemption accounts"]),
+    ("UPDATE accounts SET status = 'processing' WHERE status = 'waiting'", &["redemption accounts"]),
+    ("UPDATE accounts SET login_status = 'inactive'", &["redemption accounts"]),
+    (
+        "UPDATE transitions SET from_status = 'processing' WHERE to_status = 'completed'",
+        &["redemption accounts"],
+    ),
+    ("DELETE FROM transitions WHERE version = 1", &["redemption accounts"]),
+    ("DELETE FROM accounts", &["redemption accounts"]),
+    ("DELETE FROM plans", &["redemption accounts"]),
     ("DELETE FROM upgrades WHERE from_rank = 0", &["distributors climbed"]),
 ];
 

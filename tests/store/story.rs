@@ -1,9 +1,12 @@
 //! Makes up histories: records as the journal would hold them, and beside them what the domain makes of the
 //! same events.
 
+#[path = "account_story.rs"]
+mod account_story;
 #[path = "withdrawal_story.rs"]
 mod withdrawal_story;
 
+use purser::domain::account::{Account, LoginStatus};
 use purser::domain::balance::{Balance, BalanceView};
 use purser::domain::distributor::{Distributor, Payout, Upgrade};
 use purser::domain::entity::Entity;
@@ -11,6 +14,7 @@ use purser::domain::event::{Entry, Namespace, StockMove};
 use purser::domain::level::Levels;
 use purser::domain::message::{Message, MessageKind, OpenMessage, Payload, error_text};
 use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus, Pricing, ReturnLine};
+use purser::domain::plan::Plan;
 use purser::domain::product::{Details, Product, ProductView};
 use purser::domain::record::Snapshot;
 use purser::domain::session::{Session, SessionGrant, SessionView};
@@ -18,10 +22,11 @@ use purser::domain::text::{Email, Name, Sku, Text};
 use purser::domain::user::{Profile, Role};
 use purser::domain::withdrawal::{Withdrawal, WithdrawalStatus};
 use purser::domain::{
-    EntryKind, Event, FamilyId, KeyUse, MessageId, Money, MovementKind, Operation, OrderId, Outcome, Posting,
-    ProductId, Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId, WithdrawalId,
+    AccountId, EntryKind, Event, FamilyId, KeyUse, MessageId, Money, MovementKind, Operation, OrderId,
+    Outcome, Posting, ProductId, Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId,
+    WithdrawalId,
 };
-use purser::store::{AttemptError, Row};
+use purser::store::{AttemptError, Row, TransitionRow};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -48,6 +53,11 @@ pub struct Story {
     /// In the order of their records.
     pub upgrades: Vec<Row<(Upgrade, Timestamp)>>,
     pub levels: Option<Arc<Levels>>,
+    /// In the order of their records.
+    pub plans: Vec<Row<Plan>>,
+    pub accounts: BTreeMap<AccountId, Account>,
+    /// Of each account, in their order.
+    pub transitions: BTreeMap<AccountId, Vec<Row<TransitionRow>>>,
     /// The record that created each order, item and user.
     pub created: HashMap<String, u64>,
     totals: HashMap<(char, u64), (i64, u64)>,
@@ -114,6 +124,14 @@ impl Story {
         let unchecked = story.ask_for_check(bob);
         story.fail(unchecked, Some(8));
         story.set_levels(&[0, 100, 300]);
+        story.plan(purser::domain::LIMIT, 10_000);
+        let plan = story.plan(1, 0);
+        let accounts = story.open_accounts(plan, &["DE", "FR", "DE", "DE"]);
+        story.set_login(accounts[0], LoginStatus::Inactive);
+        story.set_login(accounts[0], LoginStatus::Active);
+        story.set_login(accounts[1], LoginStatus::Inactive);
+        story.complete_account(accounts[1]);
+        story.complete_account(accounts[2]);
         story.refuse(bob, Rejection::InsufficientStock { product_id: b, requested: 2, available: 1 });
         story
     }
@@ -511,6 +529,8 @@ impl Story {
             | Event::StockMoved(StockMove { product_id, .. }) => ('p', product_id.get()),
             Event::EntryPosted(entry) => ('u', entry.user_id.get()),
             Event::PayoutCounted(payout) => ('d', payout.user_id.get()),
+            Event::AccountCreated { account, .. } => ('a', account.number),
+            Event::AccountChanged(transition) => ('a', self.account(transition.account_id).account.number),
             _ => return,
         };
         let total = self.totals.entry(owner).or_default();
@@ -522,6 +542,7 @@ impl Story {
 
     fn apply(&mut self, event: &Event, seq: Seq, at: Timestamp) {
         self.apply_withdrawal(event, seq.get(), at);
+        self.apply_account(event, seq.get(), at);
         match event {
             Event::ProductCreated { product_id, .. }
             | Event::ProductChanged { product_id, .. }
@@ -572,7 +593,10 @@ impl Story {
             Event::WithdrawalRequested(_)
             | Event::WithdrawalEnded { .. }
             | Event::DistributorUpgraded(_)
-            | Event::LevelsSet(_) => {}
+            | Event::LevelsSet(_)
+            | Event::PlanCreated(_)
+            | Event::AccountCreated { .. }
+            | Event::AccountChanged(_) => {}
         }
     }
 }

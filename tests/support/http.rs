@@ -140,6 +140,11 @@ impl Connection {
         }
     }
 
+    /// Reads what the server says until it closes the connection.
+    pub fn read_to_close(&mut self, said: &mut Vec<u8>) -> io::Result<usize> {
+        self.stream.read_to_end(said)
+    }
+
     pub fn read_reply(&mut self, head_only: bool) -> io::Result<Reply> {
         loop {
             let reply = self.read_one(head_only)?;

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
     Status(u16),
+    /// This status with this body.
+    Json(u16, &'static str),
     /// The same address, once more.
     Redirect,
     /// The connection is closed without a word.
@@ -69,6 +71,7 @@ impl Receiver {
                 }
                 match answers(state.received.len() - 1) {
                     Answer::Status(status) => reply(&stream, status, ""),
+                    Answer::Json(status, body) => reply_with(&stream, status, "", body),
                     Answer::Redirect => {
                         reply(&stream, 307, &format!("Location: http://{address}/hook\r\n"));
                     }
@@ -90,9 +93,15 @@ impl Receiver {
     }
 }
 
+fn reply(stream: &TcpStream, status: u16, headers: &str) {
+    reply_with(stream, status, headers, "");
+}
+
 /// Whether anybody reads it is their business.
-fn reply(mut stream: &TcpStream, status: u16, headers: &str) {
-    let reply = format!("HTTP/1.1 {status} So\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n");
+fn reply_with(mut stream: &TcpStream, status: u16, headers: &str, body: &str) {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} So\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n");
+    let reply = format!("{head}\r\n{body}");
     let _ = stream.write_all(reply.as_bytes());
 }
 

@@ -1,6 +1,7 @@
 //! A store in memory that answers as it is told to, and a journal and a write-behind in front of it.
 
 use async_trait::async_trait;
+use purser::domain::account::AccountView;
 use purser::domain::balance::BalanceView;
 use purser::domain::directory::UniqueName;
 use purser::domain::distributor::{DistributorView, Upgrade};
@@ -9,10 +10,13 @@ use purser::domain::level::{Levels, Rank};
 use purser::domain::message::{MessageKind, OpenMessage};
 use purser::domain::order::Order;
 use purser::domain::outcome::{Movement, PostedEntry};
+use purser::domain::plan::{Plan, PlanList};
 use purser::domain::product::ProductView;
 use purser::domain::session::SessionView;
 use purser::domain::withdrawal::Withdrawal;
-use purser::domain::{FamilyId, MessageId, OrderId, ProductId, Record, Seq, Timestamp, UserId, WithdrawalId};
+use purser::domain::{
+    AccountId, FamilyId, MessageId, OrderId, ProductId, Record, Seq, Timestamp, UserId, WithdrawalId,
+};
 use purser::journal::disk::Disk;
 use purser::journal::simulated::SimulatedDisk;
 use purser::journal::writer::Written;
@@ -385,6 +389,29 @@ impl Store for SimulatedStore {
         unreachable!("nobody here reads it")
     }
     async fn levels(&self) -> Result<Snapshot<Levels>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn plan_list(&self) -> Result<Snapshot<PlanList>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn plans(&self, _: Page) -> Result<Snapshot<Vec<Row<Plan>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn load_accounts(&self, _: &[AccountId]) -> Result<Snapshot<Vec<AccountView>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn accounts(
+        &self,
+        _: AccountFilter,
+        _: Page,
+    ) -> Result<Snapshot<Vec<Row<AccountView>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn transitions(
+        &self,
+        _: AccountId,
+        _: Page,
+    ) -> Result<Snapshot<Vec<Row<TransitionRow>>>, StoreError> {
         unreachable!("nobody here reads it")
     }
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

@@ -2,6 +2,7 @@
 //! one; a pool for reading. The database's own time-outs bound every statement, so that no call has to be
 //! cancelled from here.
 
+mod accounts;
 mod apply;
 mod audit;
 mod history;
@@ -15,11 +16,11 @@ mod withdrawals;
 use super::rows::columns;
 use super::writer::{Writer, detached};
 use super::{
-    AttemptError, BTreeMap, BalanceView, Batch, Check, Claim, DistributorView, FamilyId, ItemFilter, LastIds,
-    Lease, Levels, MessageId, MessageKind, Movement, OpenMessage, Order, OrderFilter, OrderId, Page,
-    PostedEntry, ProductId, ProductView, Rank, Row, SessionView, ShardId, Snapshot, StockSum, Store,
-    StoreError, StoredBalance, StoredOutcome, Timestamp, UniqueName, Upgrade, UserId, Withdrawal,
-    WithdrawalId, async_trait, numbers,
+    AccountFilter, AccountId, AccountView, AttemptError, BTreeMap, BalanceView, Batch, Check, Claim,
+    DistributorView, FamilyId, ItemFilter, LastIds, Lease, Levels, MessageId, MessageKind, Movement,
+    OpenMessage, Order, OrderFilter, OrderId, Page, Plan, PlanList, PostedEntry, ProductId, ProductView,
+    Rank, Row, SessionView, ShardId, Snapshot, StockSum, Store, StoreError, StoredBalance, StoredOutcome,
+    Timestamp, TransitionRow, UniqueName, Upgrade, UserId, Withdrawal, WithdrawalId, async_trait, numbers,
 };
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgRow};
 use sqlx::{Connection, PgPool};
@@ -354,6 +355,35 @@ impl Store for PostgresStore {
 
     async fn levels(&self) -> Result<Snapshot<Levels>, StoreError> {
         self.read(withdrawals::levels).await
+    }
+
+    async fn plan_list(&self) -> Result<Snapshot<PlanList>, StoreError> {
+        self.read(accounts::plan_list).await
+    }
+
+    async fn plans(&self, page: Page) -> Result<Snapshot<Vec<Row<Plan>>>, StoreError> {
+        self.read(move |read| accounts::plans(read, page)).await
+    }
+
+    async fn load_accounts(&self, ids: &[AccountId]) -> Result<Snapshot<Vec<AccountView>>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |read| accounts::load(read, ids)).await
+    }
+
+    async fn accounts(
+        &self,
+        filter: AccountFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<AccountView>>>, StoreError> {
+        self.read(move |read| accounts::list(read, filter, page)).await
+    }
+
+    async fn transitions(
+        &self,
+        id: AccountId,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<TransitionRow>>>, StoreError> {
+        self.read(move |read| accounts::transitions(read, id, page)).await
     }
 
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

@@ -61,6 +61,7 @@ impl Plan {
         plan.keys(batch)?;
         plan.messages(&batch.messages)?;
         plan.withdrawals(&batch.withdrawals)?;
+        plan.accounts(&batch.accounts)?;
         Ok(plan)
     }
 

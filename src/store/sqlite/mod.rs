@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file in the data directory. One writing connection, a few reading ones; WAL,
 //! so that they do not wait for each other, and synchronous=FULL, so that a commit is on disk when it returns.
 
+mod accounts;
 mod apply;
 mod audit;
 mod chunks;
@@ -13,11 +14,11 @@ mod withdrawals;
 use super::rows::columns;
 use super::writer::{Writer, detached};
 use super::{
-    AttemptError, BTreeMap, BalanceView, Batch, Check, Claim, DistributorView, FamilyId, ItemFilter, LastIds,
-    Lease, Levels, MessageId, MessageKind, Movement, OpenMessage, Order, OrderFilter, OrderId, Page,
-    PostedEntry, ProductId, ProductView, Rank, Row, SessionView, ShardId, Snapshot, StockSum, Store,
-    StoreError, StoredBalance, StoredOutcome, Timestamp, UniqueName, Upgrade, UserId, Withdrawal,
-    WithdrawalId, async_trait,
+    AccountFilter, AccountId, AccountView, AttemptError, BTreeMap, BalanceView, Batch, Check, Claim,
+    DistributorView, FamilyId, ItemFilter, LastIds, Lease, Levels, MessageId, MessageKind, Movement,
+    OpenMessage, Order, OrderFilter, OrderId, Page, Plan, PlanList, PostedEntry, ProductId, ProductView,
+    Rank, Row, SessionView, ShardId, Snapshot, StockSum, Store, StoreError, StoredBalance, StoredOutcome,
+    Timestamp, TransitionRow, UniqueName, Upgrade, UserId, Withdrawal, WithdrawalId, async_trait,
 };
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
@@ -336,6 +337,35 @@ impl Store for SqliteStore {
 
     async fn levels(&self) -> Result<Snapshot<Levels>, StoreError> {
         self.read(withdrawals::levels).await
+    }
+
+    async fn plan_list(&self) -> Result<Snapshot<PlanList>, StoreError> {
+        self.read(accounts::plan_list).await
+    }
+
+    async fn plans(&self, page: Page) -> Result<Snapshot<Vec<Row<Plan>>>, StoreError> {
+        self.read(move |read| accounts::plans(read, page)).await
+    }
+
+    async fn load_accounts(&self, ids: &[AccountId]) -> Result<Snapshot<Vec<AccountView>>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |read| accounts::load(read, ids)).await
+    }
+
+    async fn accounts(
+        &self,
+        filter: AccountFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<AccountView>>>, StoreError> {
+        self.read(move |read| accounts::list(read, filter, page)).await
+    }
+
+    async fn transitions(
+        &self,
+        id: AccountId,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<TransitionRow>>>, StoreError> {
+        self.read(move |read| accounts::transitions(read, id, page)).await
     }
 
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

@@ -1,0 +1,112 @@
+//! The shape of the verbs about redemption.
+#![allow(clippy::doc_markdown, reason = "these comments are the text of --help")]
+
+use super::args::ServerArgs;
+use crate::domain::account::{AccountStatus, LoginStatus};
+use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum PlansVerb {
+    /// Create a plan; it never changes
+    Create {
+        /// What people call it
+        #[arg(long)]
+        name: String,
+        /// An account that has redeemed this much is completed
+        #[arg(long, value_name = "AMOUNT", value_parser = clap::value_parser!(i64).range(1..))]
+        target: i64,
+        /// The user's share of each card, in hundredths of a percent
+        #[arg(long, value_name = "BPS", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+        payout_bps: u32,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List the plans, newest first
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum AccountsVerb {
+    /// Create an account on a plan
+    Create {
+        #[arg(long)]
+        label: String,
+        /// Two letters, such as DE
+        #[arg(long)]
+        country: String,
+        #[arg(long, value_name = "PLAN_ID")]
+        plan: Uuid,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List accounts, newest first
+    List {
+        #[arg(long, value_parser = statuses())]
+        status: Option<String>,
+        #[arg(long, value_parser = logins())]
+        login_status: Option<String>,
+        #[arg(long)]
+        country: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show an account
+    Show {
+        id: Uuid,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List all that became of an account, newest first
+    Transitions {
+        id: Uuid,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Say that somebody is logged in at the provider: the account may be chosen
+    Login {
+        id: Uuid,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Say that nobody is logged in at the provider: the account is not chosen
+    Logout {
+        id: Uuid,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// End an account before its plan's target is reached
+    Complete {
+        id: Uuid,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Create an account for each row of a CSV file with the columns label, country and plan_id
+    Import {
+        file: PathBuf,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Write all accounts as CSV
+    Export {
+        /// Where to; without it, to stdout
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+fn statuses() -> PossibleValuesParser {
+    use AccountStatus::{Completed, Locking, Processing, Waiting};
+    [Waiting, Processing, Locking, Completed].map(AccountStatus::word).into()
+}
+
+fn logins() -> PossibleValuesParser {
+    [LoginStatus::Active, LoginStatus::Inactive].map(LoginStatus::word).into()
+}

@@ -1,0 +1,383 @@
+//! A redemption account: an account at the provider that gift cards are exchanged on, one at a time. A lock says which card
+//! is being exchanged; only its own outcome, told by its fence, ends it.
+
+use super::country::Country;
+use super::entity::{Decision, Entity, Verdict};
+use super::event::{Event, Posting, words};
+use super::ids::{AccountId, RedemptionId};
+use super::ledger::Ledger;
+use super::plan::Plan;
+use super::record::Snapshot;
+use super::rejection::{Missing, Rejection};
+use super::text::Name;
+use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// `waiting` → `locking` → `processing` → `locking` → … → `completed`; a definite failure goes back to the status before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountStatus {
+    /// Nothing was exchanged on it yet.
+    Waiting,
+    Processing,
+    /// A card is being exchanged.
+    Locking,
+    /// Its plan's target is reached, or an operator ended it.
+    Completed,
+}
+
+words!(AccountStatus {
+    Waiting = "waiting",
+    Processing = "processing",
+    Locking = "locking",
+    Completed = "completed",
+});
+
+/// Whether somebody is logged in at the provider; only such accounts are chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginStatus {
+    Active,
+    Inactive,
+}
+
+words!(LoginStatus { Active = "active", Inactive = "inactive" });
+
+/// Why an account changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransitionReason {
+    Created,
+    LoggedIn,
+    LoggedOut,
+    CompletedByOperator,
+}
+
+words!(TransitionReason {
+    Created = "created",
+    LoggedIn = "logged_in",
+    LoggedOut = "logged_out",
+    CompletedByOperator = "completed_by_operator",
+});
+
+/// The right to exchange one card on an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lock {
+    pub redemption_id: RedemptionId,
+    /// What a definite failure goes back to.
+    pub previous_status: AccountStatus,
+    /// Grows with every lock of the account.
+    pub fence: u64,
+    pub since: Timestamp,
+    /// When the provider's answer is no longer waited for.
+    pub deadline: Timestamp,
+}
+
+/// An account as it came to be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewAccount {
+    pub id: AccountId,
+    /// Its place among all accounts, from 1.
+    pub number: u64,
+    pub label: Name,
+    pub country: Country,
+    pub plan: Arc<Plan>,
+}
+
+/// What readers see of an account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AccountView {
+    pub account: Arc<NewAccount>,
+    pub status: AccountStatus,
+    pub login: LoginStatus,
+    pub lock: Option<Lock>,
+    /// Counts locks.
+    pub fence: u64,
+    pub redeemed_total: i64,
+    /// Counts changes, from 1.
+    pub version: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl AccountView {
+    /// An account that has just come to be: waiting, and taken to be logged in.
+    pub fn created(account: Arc<NewAccount>, posting: &Posting, at: Timestamp) -> Self {
+        Self {
+            account,
+            status: AccountStatus::Waiting,
+            login: LoginStatus::Active,
+            lock: None,
+            fence: 0,
+            redeemed_total: posting.total,
+            version: posting.version,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    /// The account after a transition.
+    pub fn after(&self, transition: &Transition, at: Timestamp) -> Self {
+        Self {
+            status: transition.to,
+            login: transition.login,
+            lock: transition.lock,
+            fence: transition.lock.map_or(self.fence, |lock| lock.fence),
+            redeemed_total: transition.posting.total,
+            version: transition.posting.version,
+            updated_at: at,
+            ..self.clone()
+        }
+    }
+}
+
+/// One change of an account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Transition {
+    pub account_id: AccountId,
+    pub from: AccountStatus,
+    pub to: AccountStatus,
+    pub login: LoginStatus,
+    pub reason: TransitionReason,
+    /// The lock that the account has after it.
+    pub lock: Option<Lock>,
+    /// The card that it was about, if it was about one.
+    pub redemption_id: Option<RedemptionId>,
+    /// The step of what was redeemed in all.
+    pub posting: Posting,
+}
+
+/// The state of one account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// None until it is created.
+    terms: Option<Arc<NewAccount>>,
+    status: AccountStatus,
+    login: LoginStatus,
+    lock: Option<Lock>,
+    fence: u64,
+    redeemed: Ledger,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// What an account's owner commits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AccountCommand {
+    /// An exchange that runs goes on.
+    SetLogin(LoginStatus),
+    /// Ends it before its target is reached; not while a card is being exchanged.
+    Complete,
+}
+
+impl Account {
+    pub fn stored(view: AccountView) -> Self {
+        Self {
+            status: view.status,
+            login: view.login,
+            lock: view.lock,
+            fence: view.fence,
+            redeemed: Ledger::new(view.redeemed_total, view.version),
+            created_at: view.created_at,
+            updated_at: view.updated_at,
+            terms: Some(view.account),
+        }
+    }
+
+    /// `None` before it is created.
+    pub fn view(&self) -> Option<AccountView> {
+        let (redeemed_total, version) = self.redeemed.published();
+        Some(AccountView {
+            account: self.terms.clone()?,
+            status: self.status,
+            login: self.login,
+            lock: self.lock,
+            fence: self.fence,
+            redeemed_total,
+            version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+
+    /// A transition that leaves the account as it is, to be changed where it does not.
+    fn transition(&self, account: &NewAccount, reason: TransitionReason) -> Transition {
+        Transition {
+            account_id: account.id,
+            from: self.status,
+            to: self.status,
+            login: self.login,
+            reason,
+            lock: self.lock,
+            redemption_id: None,
+            posting: Posting::of(0),
+        }
+    }
+
+    /// Shows the account as it was: the reply applies the transition to it.
+    fn changed(&self, transition: Transition) -> Decision {
+        Decision { own: vec![Event::AccountChanged(Box::new(transition))], ..self.unchanged() }
+    }
+
+    fn unchanged(&self) -> Decision {
+        let shown = self.view().map(|view| Snapshot::Account(Arc::new(view)));
+        Decision { snapshot: shown, ..Decision::default() }
+    }
+
+    fn set_login(&self, account: &NewAccount, login: LoginStatus) -> Decision {
+        let reason = match login {
+            LoginStatus::Active => TransitionReason::LoggedIn,
+            LoginStatus::Inactive => TransitionReason::LoggedOut,
+        };
+        if login == self.login {
+            return self.unchanged();
+        }
+        self.changed(Transition { login, ..self.transition(account, reason) })
+    }
+
+    fn complete(&self, account: &NewAccount) -> Result<Decision, Rejection> {
+        if self.lock.is_some() {
+            return Err(Rejection::AccountLocked);
+        }
+        if self.status == AccountStatus::Completed {
+            return Ok(self.unchanged());
+        }
+        let transition = self.transition(account, TransitionReason::CompletedByOperator);
+        Ok(self.changed(Transition { to: AccountStatus::Completed, ..transition }))
+    }
+}
+
+impl Entity for Account {
+    type Claim = std::convert::Infallible;
+    type Grant = ();
+    type Command = AccountCommand;
+
+    fn unborn() -> Self {
+        let never = Timestamp::from_micros(0);
+        Self {
+            terms: None,
+            status: AccountStatus::Waiting,
+            login: LoginStatus::Active,
+            lock: None,
+            fence: 0,
+            redeemed: Ledger::default(),
+            created_at: never,
+            updated_at: never,
+        }
+    }
+
+    fn claim(&mut self, claim: &Self::Claim, _contended: bool) -> Verdict<()> {
+        match *claim {}
+    }
+
+    fn release(&mut self, claim: &Self::Claim) {
+        match *claim {}
+    }
+
+    fn decide(&self, command: &AccountCommand, _at: Timestamp, _contended: bool) -> Verdict<Decision> {
+        let Some(account) = &self.terms else {
+            return Verdict::Refused(Rejection::NotFound(Missing::Account));
+        };
+        let decided = match command {
+            AccountCommand::SetLogin(login) => Ok(self.set_login(account, *login)),
+            AccountCommand::Complete => self.complete(account),
+        };
+        match decided {
+            Ok(decision) => Verdict::Granted(decision),
+            Err(rejection) => Verdict::Refused(rejection),
+        }
+    }
+
+    fn apply(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::AccountCreated { account, posting } => {
+                self.terms = Some(account.clone());
+                self.redeemed.post(posting);
+                (self.created_at, self.updated_at) = (at, at);
+            }
+            Event::AccountChanged(transition) => {
+                (self.status, self.login) = (transition.to, transition.login);
+                self.lock = transition.lock;
+                self.fence = transition.lock.map_or(self.fence, |lock| lock.fence);
+                self.redeemed.post(&transition.posting);
+                self.updated_at = at;
+            }
+            _ => {}
+        }
+    }
+
+    fn version(&self) -> u64 {
+        self.redeemed.version()
+    }
+
+    fn is_level(&self) -> bool {
+        self.redeemed.is_level()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ids::PlanId;
+    use super::super::plan::BasisPoints;
+    use super::*;
+    use crate::domain::Money;
+    use uuid::Uuid;
+
+    const AT: Timestamp = Timestamp::from_micros(5);
+
+    fn account() -> Account {
+        let plan = Plan {
+            id: PlanId::new(Uuid::nil()),
+            name: Name::stored("Plan".into()),
+            target: Money::new(1_000).expect("money"),
+            payout: BasisPoints::new(9_000).expect("a share"),
+            created_at: AT,
+        };
+        let country = Country::parse("DE").expect("a country");
+        let (id, label) = (AccountId::new(Uuid::nil()), Name::stored("One".into()));
+        let account = Arc::new(NewAccount { id, number: 1, label, country, plan: Arc::new(plan) });
+        let posting = Posting { version: 1, ..Posting::of(0) };
+        let mut owned = Account::unborn();
+        owned.apply(&Event::AccountCreated { account, posting }, AT);
+        owned
+    }
+
+    /// Takes a step with the figures that the tail would give it; says whether it changed anything.
+    fn step(account: &mut Account, command: &AccountCommand) -> Result<bool, Rejection> {
+        let mut decision = match account.decide(command, AT, false) {
+            Verdict::Granted(decision) => decision,
+            Verdict::Refused(rejection) => return Err(rejection),
+            Verdict::Wait => panic!("nothing is waited for"),
+        };
+        let before = account.view().expect("it exists");
+        let changed = !decision.is_void();
+        for event in &mut decision.own {
+            event.posting_mut().expect("a step").version = before.version + 1;
+            account.apply(event, AT);
+            let Event::AccountChanged(transition) = event else { panic!("{event:?}") };
+            assert_eq!(Some(before.after(transition, AT)), account.view(), "what the reply shows");
+        }
+        Ok(changed)
+    }
+
+    #[test]
+    fn a_new_account_waits_logged_in_and_a_repeated_step_changes_nothing() {
+        let mut account = account();
+        let view = account.view().expect("it exists");
+        assert_eq!((view.status, view.login, view.version), (AccountStatus::Waiting, LoginStatus::Active, 1));
+        let log_out = AccountCommand::SetLogin(LoginStatus::Inactive);
+        assert_eq!((step(&mut account, &log_out), step(&mut account, &log_out)), (Ok(true), Ok(false)));
+        let complete = AccountCommand::Complete;
+        assert_eq!((step(&mut account, &complete), step(&mut account, &complete)), (Ok(true), Ok(false)));
+        let view = account.view().expect("it exists");
+        assert_eq!((view.status, view.login), (AccountStatus::Completed, LoginStatus::Inactive));
+        assert_eq!(view.version, 3);
+    }
+
+    #[test]
+    fn before_it_is_created_there_is_no_account() {
+        let missing = Verdict::Refused(Rejection::NotFound(Missing::Account));
+        assert_eq!(Account::unborn().decide(&AccountCommand::Complete, AT, false), missing);
+    }
+}

@@ -1,0 +1,98 @@
+//! Accounts as CSV: taken in row by row, and given out again.
+
+use crate::support::api::Actor;
+use crate::support::expect::expect_refused;
+use crate::support::http::Reply;
+use crate::support::server::Server;
+use crate::support::store::on_each_store;
+use std::collections::BTreeSet;
+
+/// Label, country, plan.
+type Row = (String, String, String);
+
+fn import(admin: &Actor, csv: &str) -> Reply {
+    admin.call("POST", "/redemption/accounts/import").body("text/csv", csv.as_bytes()).send()
+}
+
+/// The rows of the export, whatever other columns it has.
+#[track_caller]
+fn exported(admin: &Actor) -> BTreeSet<Row> {
+    let reply = admin.get("/redemption/accounts/export");
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(reply.header("content-type").is_some_and(|it| it.starts_with("text/csv")), "{:?}", reply.headers);
+    let mut csv = csv::Reader::from_reader(&reply.body[..]);
+    let headers = csv.headers().expect("a header").clone();
+    let at = |name| headers.iter().position(|it| it == name).unwrap_or_else(|| panic!("no column {name}"));
+    let columns = [at("label"), at("country"), at("plan_id")];
+    let rows = csv.records().map(|record| {
+        let record = record.expect("a row");
+        let [label, country, plan] = columns.map(|column| record[column].to_owned());
+        (label, country, plan)
+    });
+    rows.collect()
+}
+
+/// The accounts as they are listed.
+#[track_caller]
+fn listed(admin: &Actor) -> BTreeSet<Row> {
+    let text = |account: &serde_json::Value, field| account[field].as_str().expect("a text").to_owned();
+    let accounts = admin.list("/redemption/accounts");
+    accounts.iter().map(|one| (text(one, "label"), text(one, "country"), text(one, "plan_id"))).collect()
+}
+
+#[test]
+fn what_is_imported_is_listed_and_exported_as_it_was_and_outlives_a_crash() {
+    on_each_store(|server| {
+        let plan = server.admin().plan(500, 8_000);
+        let labels = ["plain", "with, comma", "with \"quotes\"", "Käse", "two\nlines"];
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        csv.write_record(["label", "country", "plan_id"]).expect("memory");
+        for label in labels {
+            csv.write_record([label, "DE", plan.as_str()]).expect("memory");
+        }
+        let csv = String::from_utf8(csv.into_inner().expect("memory")).expect("text");
+        let report = import(&server.admin(), &csv).expect(200);
+        assert_eq!(report["imported"], labels.len(), "{report}");
+        assert!(report["rejected"].as_array().is_some_and(Vec::is_empty), "{report}");
+        let given: BTreeSet<Row> =
+            labels.iter().map(|label| ((*label).to_owned(), "DE".to_owned(), plan.clone())).collect();
+        for _ in 0..2 {
+            assert_eq!(listed(&server.admin()), given);
+            assert_eq!(exported(&server.admin()), given);
+            server.kill9();
+            server.restart();
+        }
+        server.expect_clean_audit();
+    });
+}
+
+#[test]
+fn a_bad_row_is_reported_with_its_line_and_the_good_ones_are_imported() {
+    let server = Server::start();
+    let admin = server.admin();
+    let plan = admin.plan(500, 8_000);
+    let nobody = uuid::Uuid::now_v7();
+    let csv = format!(
+        "label,country,plan_id\none,DE,{plan}\n,DE,{plan}\nthree,DEU,{plan}\nfour,FR,{nobody}\nfive,FR,\nsix,FR,{plan}\nseven,FR\n"
+    );
+    let report = import(&admin, &csv).expect(200);
+    assert_eq!(report["imported"], 2, "{report}");
+    let rejected = report["rejected"].as_array().expect("the rejected rows");
+    let lines: Vec<_> = rejected.iter().map(|row| row["line"].as_u64().expect("a line")).collect();
+    assert_eq!(lines, [3, 4, 5, 6, 8], "the header is line 1: {report}");
+    let labels: Vec<_> = listed(&admin).into_iter().map(|(label, country, _)| (label, country)).collect();
+    assert_eq!(labels, [("one".into(), "DE".into()), ("six".into(), "FR".into())]);
+}
+
+#[test]
+fn a_file_without_the_columns_is_refused_as_a_whole() {
+    let server = Server::start();
+    let admin = server.admin();
+    let plan = admin.plan(500, 8_000);
+    for csv in [format!("one,DE,{plan}\n"), format!("label,plan_id\none,{plan}\n"), String::new()] {
+        expect_refused(&import(&admin, &csv), &[400, 422]);
+    }
+    let json = admin.call("POST", "/redemption/accounts/import").text("{}").send();
+    expect_refused(&json, &[400, 415, 422]);
+    assert!(listed(&admin).is_empty());
+}

@@ -1,0 +1,50 @@
+//! Redemption in sentences.
+
+use crate::support::api::{Actor, unique};
+use crate::support::http::Reply;
+use serde_json::{Value, json};
+
+/// The id in a view.
+#[track_caller]
+pub fn id_of(view: &Value) -> String {
+    view["id"].as_str().unwrap_or_else(|| panic!("no id: {view}")).to_owned()
+}
+
+#[track_caller]
+pub fn number(view: &Value, field: &str) -> u64 {
+    view[field].as_u64().unwrap_or_else(|| panic!("no number in {field}: {view}"))
+}
+
+/// What an operator does.
+impl Actor {
+    /// Creates a plan. Its id.
+    #[track_caller]
+    pub fn plan(&self, target_amount: u64, payout_bps: u64) -> String {
+        let plan = json!({"name": unique("plan"), "target_amount": target_amount, "payout_bps": payout_bps});
+        id_of(&self.post("/redemption/plans", plan).expect(201))
+    }
+
+    /// Creates an account. Its id.
+    #[track_caller]
+    pub fn account_in(&self, country: &str, plan_id: &str) -> String {
+        let account = json!({"label": unique("account"), "country": country, "plan_id": plan_id});
+        id_of(&self.post("/redemption/accounts", account).expect(201))
+    }
+
+    pub fn account_step(&self, id: &str, step: &str) -> Reply {
+        self.post(&format!("/redemption/accounts/{id}/{step}"), json!({}))
+    }
+
+    #[track_caller]
+    pub fn account_view(&self, id: &str) -> Value {
+        self.get(&format!("/redemption/accounts/{id}")).expect(200)
+    }
+
+    /// The account's transitions, oldest first.
+    #[track_caller]
+    pub fn transitions(&self, id: &str) -> Vec<Value> {
+        let mut transitions = self.list(&format!("/redemption/accounts/{id}/transitions"));
+        transitions.reverse();
+        transitions
+    }
+}
