@@ -4,9 +4,10 @@
 use super::country::Country;
 use super::entity::{Decision, Entity, Verdict};
 use super::event::{Event, Posting, words};
-use super::ids::{AccountId, RedemptionId};
+use super::ids::{AccountId, PlanId, RedemptionId};
 use super::ledger::Ledger;
-use super::plan::Plan;
+use super::money::Money;
+use super::plan::BasisPoints;
 use super::record::Snapshot;
 use super::rejection::{Missing, Rejection};
 use super::text::Name;
@@ -82,7 +83,10 @@ pub struct NewAccount {
     pub number: u64,
     pub label: Name,
     pub country: Country,
-    pub plan: Arc<Plan>,
+    pub plan_id: PlanId,
+    /// As the plan says.
+    pub target: Money,
+    pub payout: BasisPoints,
 }
 
 /// What readers see of an account.
@@ -318,25 +322,21 @@ impl Entity for Account {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ids::PlanId;
-    use super::super::plan::BasisPoints;
     use super::*;
-    use crate::domain::Money;
     use uuid::Uuid;
 
     const AT: Timestamp = Timestamp::from_micros(5);
 
     fn account() -> Account {
-        let plan = Plan {
-            id: PlanId::new(Uuid::nil()),
-            name: Name::stored("Plan".into()),
+        let account = Arc::new(NewAccount {
+            id: AccountId::new(Uuid::nil()),
+            number: 1,
+            label: Name::stored("One".into()),
+            country: Country::parse("DE").expect("a country"),
+            plan_id: PlanId::new(Uuid::nil()),
             target: Money::new(1_000).expect("money"),
             payout: BasisPoints::new(9_000).expect("a share"),
-            created_at: AT,
-        };
-        let country = Country::parse("DE").expect("a country");
-        let (id, label) = (AccountId::new(Uuid::nil()), Name::stored("One".into()));
-        let account = Arc::new(NewAccount { id, number: 1, label, country, plan: Arc::new(plan) });
+        });
         let posting = Posting { version: 1, ..Posting::of(0) };
         let mut owned = Account::unborn();
         owned.apply(&Event::AccountCreated { account, posting }, AT);

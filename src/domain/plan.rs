@@ -103,7 +103,8 @@ impl PlanList {
         let created = |terms: &AccountTerms| {
             let AccountTerms { id, number, label, country, plan_id } = terms.clone();
             let plan = self.plan(plan_id).ok_or(Rejection::UnknownPlan { plan_id })?;
-            let account = Arc::new(NewAccount { id, number, label, country, plan });
+            let (target, payout) = (plan.target, plan.payout);
+            let account = Arc::new(NewAccount { id, number, label, country, plan_id, target, payout });
             Ok(Event::AccountCreated { account, posting: Posting::of(0) })
         };
         let foreign = accounts.iter().map(created).collect::<Result<_, _>>()?;

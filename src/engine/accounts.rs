@@ -19,10 +19,10 @@ use serde::Serialize;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Accounts that one import creates, at most.
-pub const ACCOUNTS_MAX: usize = 10_000;
-/// What an account takes in a record, without its texts.
-const ACCOUNT_BYTES: usize = 64;
+/// Accounts that one import creates, at most: with the longest labels they fit into a record.
+pub const ACCOUNTS_MAX: usize = 1_000;
+/// What an account takes in a record at most, without its label.
+const ACCOUNT_BYTES: usize = 128;
 
 /// What a plan is to be.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -169,10 +169,7 @@ async fn open(
     let engine = work.engine.clone();
     let owner = engine.pin(&engine.plans, ThePlans, Missing::Plan).await?;
     let _permit = work.admit(&owner)?;
-    // Each comes with its plan.
-    let bytes = |request: &NewAccountRequest| {
-        ACCOUNT_BYTES + request.label.as_str().len() + 4 * crate::domain::text::NAME_MAX
-    };
+    let bytes = |request: &NewAccountRequest| ACCOUNT_BYTES + request.label.as_str().len();
     work.extra_bytes = 8 * left_out.len() + requests.iter().map(bytes).sum::<usize>();
     let mut accounts = Vec::with_capacity(requests.len());
     let mut unborn: Vec<Unborn<_>> = Vec::with_capacity(requests.len());

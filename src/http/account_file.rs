@@ -134,7 +134,7 @@ fn write(rows: &[AccountView], with_header: bool) -> Result<Bytes, Problem> {
             id: view.account.id.get(),
             label: view.account.label.as_str(),
             country: view.account.country.as_str(),
-            plan_id: view.account.plan.id.get(),
+            plan_id: view.account.plan_id.get(),
             status: view.status.word(),
             login_status: view.login.word(),
             balance: view.redeemed_total,

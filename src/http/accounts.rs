@@ -109,7 +109,7 @@ impl<'a> AccountShown<'a> {
             country: view.account.country.as_str(),
             status: view.status.word(),
             login_status: view.login.word(),
-            plan_id: view.account.plan.id.get(),
+            plan_id: view.account.plan_id.get(),
             balance: view.redeemed_total,
             redeemed_total: view.redeemed_total,
             lock: view.lock.as_ref().map(LockView::of),

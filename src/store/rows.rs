@@ -308,21 +308,15 @@ pub fn plan(row: &impl Columns) -> Read<Plan> {
     })
 }
 
-/// An account with its plan.
 pub fn account(row: &impl Columns) -> Read<AccountView> {
-    let plan = Plan {
-        id: PlanId::new(row.uuid("plan_id")?),
-        name: Name::stored(row.text("plan_name")?),
-        target: row.money("target_amount")?,
-        payout: row.payout()?,
-        created_at: row.at("plan_created_at")?,
-    };
     let account = NewAccount {
         id: AccountId::new(row.uuid("id")?),
         number: row.count("number")?,
         label: Name::stored(row.text("label")?),
         country: row.word("country", Country::parse)?,
-        plan: Arc::new(plan),
+        plan_id: PlanId::new(row.uuid("plan_id")?),
+        target: row.money("target_amount")?,
+        payout: row.payout()?,
     };
     let fence = row.count("fence")?;
     let lock = match row.maybe_uuid("lock_redemption_id")? {

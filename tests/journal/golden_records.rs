@@ -229,6 +229,7 @@ pub fn records() -> Vec<Record> {
     add(Operation::Logout, vec![Event::SessionRevoked { family_id, revoked_at: at(-10) }], None);
     messages(&mut add);
     withdrawals(&mut add);
+    accounts(&mut add);
     let mut records: Vec<Record> = all
         .into_iter()
         .map(|(operation, events, snapshot)| {
@@ -351,6 +352,10 @@ fn withdrawals(add: &mut impl FnMut(Operation, Vec<Event>, Option<Snapshot>)) {
     let batch = |count, next_after| Some(Snapshot::Batch(Batch { count, next_after }));
     add(Operation::RetryMessages, Vec::new(), batch(3, None));
     add(Operation::BatchCheck, Vec::new(), batch(1_000, Some(user_id)));
+}
+
+fn accounts(add: &mut impl FnMut(Operation, Vec<Event>, Option<Snapshot>)) {
+    let name_of = |name: &str| Name::parse(name).expect("a name");
     let plan = Arc::new(Plan {
         id: PlanId::new(uuid(9)),
         name: name_of("Läufer"),
@@ -360,7 +365,15 @@ fn withdrawals(add: &mut impl FnMut(Operation, Vec<Event>, Option<Snapshot>)) {
     });
     add(Operation::CreatePlan, vec![Event::PlanCreated(plan.clone())], None);
     let (id, country) = (AccountId::new(uuid(11)), Country::parse("DE").expect("a country"));
-    let account = Arc::new(NewAccount { id, number: 300, label: name_of("One"), country, plan });
+    let account = Arc::new(NewAccount {
+        id,
+        number: 300,
+        label: name_of("One"),
+        country,
+        plan_id: plan.id,
+        target: plan.target,
+        payout: plan.payout,
+    });
     let created = Event::AccountCreated { account: account.clone(), posting: posting(0, 0, 1) };
     add(Operation::CreateAccount, vec![created.clone()], Some(Snapshot::LeftOut(Vec::new())));
     add(Operation::ImportAccounts, vec![created], Some(Snapshot::LeftOut(vec![3, 300])));

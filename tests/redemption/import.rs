@@ -1,9 +1,9 @@
 //! Accounts as CSV: taken in row by row, and given out again.
 
 use crate::support::api::Actor;
-use crate::support::expect::expect_refused;
+use crate::support::expect::{expect_invalid, expect_refused};
 use crate::support::http::Reply;
-use crate::support::server::Server;
+use crate::support::server::{Server, Setup};
 use crate::support::store::on_each_store;
 use std::collections::BTreeSet;
 
@@ -82,6 +82,24 @@ fn a_bad_row_is_reported_with_its_line_and_the_good_ones_are_imported() {
     assert_eq!(lines, [3, 4, 5, 6, 8], "the header is line 1: {report}");
     let labels: Vec<_> = listed(&admin).into_iter().map(|(label, country, _)| (label, country)).collect();
     assert_eq!(labels, [("one".into(), "DE".into()), ("six".into(), "FR".into())]);
+}
+
+#[test]
+fn a_thousand_accounts_with_the_longest_labels_fit_into_one_call_and_one_more_does_not() {
+    let server = Setup::new().env("PURSER__JOURNAL__SEGMENT_BYTES", "4194304").start();
+    let admin = server.admin();
+    let plan = admin.plan(500, 8_000);
+    let row = |number: usize| format!("{number:04}{},DE,{plan}\n", "ä".repeat(196));
+    let file = |rows: usize| format!("label,country,plan_id\n{}", (0..rows).map(row).collect::<String>());
+    expect_invalid(&import(&admin, &file(1_001)), "body");
+    assert!(listed(&admin).is_empty());
+    let call = || admin.call("POST", "/redemption/accounts/import").header("Idempotency-Key", "all");
+    let first = call().body("text/csv", file(1_000).as_bytes()).send().expect(200);
+    assert_eq!(first["imported"], 1_000, "{first}");
+    let again = call().body("text/csv", file(1_000).as_bytes()).send();
+    assert_eq!((again.header("Idempotency-Replayed"), again.expect(200)), (Some("true"), first));
+    assert_eq!(listed(&admin).len(), 1_000);
+    server.expect_clean_audit();
 }
 
 #[test]

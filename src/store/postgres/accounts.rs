@@ -50,7 +50,7 @@ impl Plan {
         arrays.add(views().map(|view| view.account.id.get()))?;
         arrays.add(views().map(|view| view.account.label.as_str()))?;
         arrays.add(views().map(|view| view.account.country.as_str()))?;
-        arrays.add(views().map(|view| view.account.plan.id.get()))?;
+        arrays.add(views().map(|view| view.account.plan_id.get()))?;
         arrays.add(views().map(|view| view.status.word()))?;
         arrays.add(views().map(|view| view.login.word()))?;
         arrays.add(views().map(|view| view.redeemed_total))?;
@@ -161,7 +161,7 @@ pub async fn plans(mut read: Reading, page: Page) -> Found<Vec<Row<plan::Plan>>>
 pub async fn load(mut read: Reading, ids: Vec<AccountId>) -> Found<Vec<AccountView>> {
     let wanted: Vec<_> = ids.iter().map(|id| id.get()).collect();
     let found = sqlx::query(
-        "SELECT a.*, p.name AS plan_name, p.target_amount, p.payout_bps, p.created_at AS plan_created_at
+        "SELECT a.*, p.target_amount, p.payout_bps
          FROM accounts a JOIN plans p ON p.id = a.plan_id WHERE a.id = ANY($1)",
     )
     .bind(wanted)
@@ -173,7 +173,7 @@ pub async fn load(mut read: Reading, ids: Vec<AccountId>) -> Found<Vec<AccountVi
 
 pub async fn list(mut read: Reading, filter: AccountFilter, page: Page) -> Found<Vec<Row<AccountView>>> {
     let found = sqlx::query(
-        "SELECT a.*, p.name AS plan_name, p.target_amount, p.payout_bps, p.created_at AS plan_created_at
+        "SELECT a.*, p.target_amount, p.payout_bps
          FROM accounts a JOIN plans p ON p.id = a.plan_id
          WHERE a.number < $1 AND ($3::text IS NULL OR a.status = $3) AND ($4::text IS NULL OR a.login_status = $4)
                AND ($5::text IS NULL OR a.country = $5)

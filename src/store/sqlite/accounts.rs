@@ -43,7 +43,7 @@ fn created(steps: &mut Steps, batch: &AccountRows) -> Done {
             .add(account.id.get())
             .add(account.label.as_str())
             .add(account.country.as_str());
-        values.add(account.plan.id.get()).add(view.status.word()).add(view.login.word());
+        values.add(account.plan_id.get()).add(view.status.word()).add(view.login.word());
         values.add(view.redeemed_total).add(int(view.version)).add(int(view.fence));
         values
             .add(lock.map(|lock| lock.redemption_id.get()))
@@ -113,7 +113,7 @@ pub async fn plans(mut read: Reading, page: Page) -> Found<Vec<Row<Plan>>> {
 pub async fn load(mut read: Reading, ids: Vec<AccountId>) -> Found<Vec<AccountView>> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     let found = sqlx::query(
-        "SELECT a.*, p.name AS plan_name, p.target_amount, p.payout_bps, p.created_at AS plan_created_at
+        "SELECT a.*, p.target_amount, p.payout_bps
          FROM accounts a JOIN plans p ON p.id = a.plan_id WHERE a.id IN (SELECT unhex(value) FROM json_each($1))",
     )
     .bind(json_of_uuids(&ids))
@@ -125,7 +125,7 @@ pub async fn load(mut read: Reading, ids: Vec<AccountId>) -> Found<Vec<AccountVi
 
 pub async fn list(mut read: Reading, filter: AccountFilter, page: Page) -> Found<Vec<Row<AccountView>>> {
     let found = sqlx::query(
-        "SELECT a.*, p.name AS plan_name, p.target_amount, p.payout_bps, p.created_at AS plan_created_at
+        "SELECT a.*, p.target_amount, p.payout_bps
          FROM accounts a JOIN plans p ON p.id = a.plan_id
          WHERE a.number < $1 AND ($3 IS NULL OR a.status = $3) AND ($4 IS NULL OR a.login_status = $4)
                AND ($5 IS NULL OR a.country = $5)
