@@ -26,10 +26,11 @@ CREATE TABLE accounts (
     status               text   NOT NULL COLLATE "C",
     login_status         text   NOT NULL COLLATE "C",
     lock_previous_status text   COLLATE "C",
-    CHECK ((status = 'locking') = (lock_redemption_id IS NOT NULL))
+    CHECK ((status = 'locking') = (lock_redemption_id IS NOT NULL)),
+    CHECK ((lock_redemption_id IS NULL) = (lock_previous_status IS NULL)),
+    CHECK ((lock_redemption_id IS NULL) = (lock_since IS NULL)),
+    CHECK ((lock_redemption_id IS NULL) = (lock_deadline IS NULL))
 );
-CREATE INDEX accounts_by_status ON accounts (status, number);
-CREATE INDEX accounts_by_country ON accounts (country, number);
 
 -- One row per transition, numbered by the account's version from 1; amount is what it redeemed.
 CREATE TABLE transitions (

@@ -28,10 +28,11 @@ CREATE TABLE accounts (
     lock_deadline        INTEGER,
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
-    CHECK ((status = 'locking') = (lock_redemption_id IS NOT NULL))
+    CHECK ((status = 'locking') = (lock_redemption_id IS NOT NULL)),
+    CHECK ((lock_redemption_id IS NULL) = (lock_previous_status IS NULL)),
+    CHECK ((lock_redemption_id IS NULL) = (lock_since IS NULL)),
+    CHECK ((lock_redemption_id IS NULL) = (lock_deadline IS NULL))
 ) STRICT;
-CREATE INDEX accounts_by_status ON accounts (status);
-CREATE INDEX accounts_by_country ON accounts (country);
 
 -- One row per transition, numbered by the account's version from 1; amount is what it redeemed. With a rowid, as entries
 -- have one.

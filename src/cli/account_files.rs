@@ -1,4 +1,4 @@
-//! Redemption accounts as CSV files: read in chunk by chunk, so that progress is seen and a call stays small; and written out.
+//! Redemption accounts as CSV files: read in part by part, so that progress is seen and a call stays small; and written out.
 
 use super::api::new_key;
 use super::args::ServerArgs;
@@ -7,14 +7,20 @@ use super::failure::{Exit, Failure};
 use super::lanes::{progress, spinner};
 use super::report::{emit, print_json, thousands};
 use super::server::running;
+use crate::http::Lines;
 use serde::Deserialize;
 use serde_json::json;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Rows sent at once.
-const CHUNK: usize = 500;
+/// Rows sent at once: with the longest labels they stay below the limit of a body.
+const PART: usize = 500;
+const COLUMNS: [&str; 3] = ["label", "country", "plan_id"];
+
+/// A row of the file: its line, and what is sent of it.
+type Row = (u64, [Vec<u8>; 3]);
 
 #[derive(Deserialize)]
 struct Imported {
@@ -24,64 +30,104 @@ struct Imported {
 
 #[derive(Deserialize)]
 struct Rejected {
-    line: u64,
+    row: usize,
     error: String,
 }
 
-/// Creates an account for each row. Exit 1 when rows were rejected.
+fn unreadable(file: &Path, error: &dyn Display) -> Failure {
+    Failure::usage(format!("{}: {error}", file.display()))
+}
+
+fn read(file: &Path) -> Result<Vec<Row>, Failure> {
+    let failed = |error: &dyn Display| unreadable(file, error);
+    let text = std::fs::read(file).map_err(|error| failed(&error))?;
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(&text[..]);
+    let header = reader.byte_headers().map_err(|error| failed(&error))?.clone();
+    let place = |name: &str| header.iter().position(|column| column == name.as_bytes());
+    let mut places = [0; 3];
+    for (place_of, name) in places.iter_mut().zip(COLUMNS) {
+        *place_of = place(name).ok_or_else(|| failed(&format!("the header must name the column {name}")))?;
+    }
+    let mut lines = Lines::of(&text);
+    let mut rows = Vec::new();
+    for record in reader.byte_records() {
+        let record = record.map_err(|error| failed(&error))?;
+        let line = lines.row_at(record.position().map_or(0, csv::Position::byte));
+        rows.push((line, places.map(|place| record.get(place).unwrap_or_default().to_vec())));
+    }
+    Ok(rows)
+}
+
+fn part(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(COLUMNS)?;
+    for (_, fields) in rows {
+        writer.write_record(fields)?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// Creates an account for each row. Exit 1 when rows were rejected, or when it ended early; then it says where to go on.
 pub fn import(file: &Path, server: &ServerArgs) -> Result<Exit, Failure> {
-    let unreadable = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", file.display()));
-    let mut reader =
-        csv::ReaderBuilder::new().flexible(true).from_path(file).map_err(|error| unreadable(&error))?;
-    let header = reader.byte_headers().map_err(|error| unreadable(&error))?.clone();
-    let rows = reader.byte_records().collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(&error))?;
+    let rows = read(file)?;
     let (url, token) = running(server)?;
     let bar = progress("importing accounts", rows.len());
-    let (mut imported, mut rejected) = (0, Vec::new());
-    for chunk in rows.chunks(CHUNK) {
-        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
-        let written = std::iter::once(&header).chain(chunk).try_for_each(|row| writer.write_byte_record(row));
-        written.map_err(|error| unreadable(&error))?;
-        let part = writer.into_inner().map_err(|error| unreadable(&error))?;
-        let call = Call::post_csv("/api/v1/redemption/accounts/import", part).bearer(&token).key(new_key());
-        let answer: Imported = blocking(&url, async |client| client.patiently(&call).await)?;
+    let (mut imported, mut rejected, mut ended_early) = (0, Vec::new(), None);
+    for rows in rows.chunks(PART) {
+        let body = part(rows).map_err(|error| unreadable(file, &error))?;
+        let call = Call::post_csv("/api/v1/redemption/accounts/import", body).bearer(&token).key(new_key());
+        let answer: Imported = match blocking(&url, async |client| client.patiently(&call).await) {
+            Ok(answer) => answer,
+            Err(error) => {
+                ended_early = rows.first().map(|(line, _)| (*line, Failure::from(error)));
+                break;
+            }
+        };
         imported += answer.imported;
-        for Rejected { line, error } in answer.rejected {
-            // The chunk's line 2 is its first row.
-            let row = usize::try_from(line).ok().and_then(|line| chunk.get(line.checked_sub(2)?));
-            let line = row.and_then(|row| row.position()).map_or(line, csv::Position::line);
-            rejected.push((line, error));
-        }
-        bar.inc(chunk.len() as u64);
+        let line = |row: usize| row.checked_sub(1).and_then(|row| rows.get(row)).map_or(0, |(line, _)| *line);
+        rejected.extend(answer.rejected.into_iter().map(|told| (line(told.row), told.error)));
+        bar.inc(rows.len() as u64);
     }
     bar.finish_and_clear();
+    report(imported, &rejected, server);
+    match ended_early {
+        Some((line, failure)) => {
+            let message = format!("{}; nothing from line {line} on was imported", failure.message);
+            Err(Failure::new(failure.exit, message))
+        }
+        None => Ok(Exit::from_check(rejected.is_empty())),
+    }
+}
+
+fn report(imported: u64, rejected: &[(u64, String)], server: &ServerArgs) {
     if server.json {
         let lines = rejected.iter().map(|(line, error)| json!({ "line": line, "error": error }));
         print_json(&json!({ "imported": imported, "rejected": lines.collect::<Vec<_>>() }));
-    } else {
-        for (line, error) in &rejected {
-            emit(&format!("line {line}: {error}\n"));
-        }
-        let (created, left) = (thousands(imported), thousands(rejected.len() as u64));
-        emit(&format!("{created} accounts were created, {left} rows rejected\n"));
+        return;
     }
-    Ok(if rejected.is_empty() { Exit::Clean } else { Exit::Violation })
+    for (line, error) in rejected {
+        emit(&format!("line {line}: {error}\n"));
+    }
+    let (created, left) = (thousands(imported), thousands(rejected.len() as u64));
+    emit(&format!("{created} accounts were created, {left} rows rejected\n"));
 }
 
-/// Writes all accounts to a file, or to stdout.
+/// Writes all accounts to a file, or to stdout. A file that is there is replaced only by a whole one.
 pub fn export(output: Option<&Path>, server: &ServerArgs) -> Result<(), Failure> {
     let (url, token) = running(server)?;
     let call = Call::get("/api/v1/redemption/accounts/export").bearer(&token);
-    let name = output.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
-    let failed = |error: io::Error| Failure::usage(format!("{name}: {error}"));
-    let mut file: Box<dyn Write> = match output {
-        None => Box::new(io::stdout().lock()),
-        Some(path) => Box::new(File::create(path).map_err(failed)?),
-    };
+    let Some(path) = output else { return write(&url, &call, &mut io::stdout().lock(), Path::new("stdout")) };
+    let beside = path.with_extension("part");
+    let mut file = File::create(&beside).map_err(|error| unreadable(&beside, &error))?;
+    write(&url, &call, &mut file, &beside)?;
+    let kept = file.sync_all().and_then(|()| std::fs::rename(&beside, path));
+    kept.map_err(|error| unreadable(path, &error))
+}
+
+fn write(url: &str, call: &Call<'_>, into: &mut dyn Write, name: &Path) -> Result<(), Failure> {
     let bar = spinner("writing accounts");
     let told = |bytes| bar.set_message(format!("writing accounts: {} bytes", thousands(bytes)));
-    let copied = blocking(&url, async |client| client.copy(&call, &mut file, told).await)?;
-    copied.and_then(|()| file.flush()).map_err(failed)?;
+    let copied = blocking(url, async |client| client.copy(call, &mut *into, told).await)?;
     bar.finish_and_clear();
-    Ok(())
+    copied.and_then(|()| into.flush()).map_err(|error| unreadable(name, &error))
 }

@@ -152,6 +152,22 @@ pub struct Transition {
     pub posting: Posting,
 }
 
+impl Transition {
+    /// That an account came to be.
+    pub const fn created(account_id: AccountId, posting: Posting) -> Self {
+        Self {
+            account_id,
+            from: AccountStatus::Waiting,
+            to: AccountStatus::Waiting,
+            login: LoginStatus::Active,
+            reason: TransitionReason::Created,
+            lock: None,
+            redemption_id: None,
+            posting,
+        }
+    }
+}
+
 /// The state of one account.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -373,6 +389,26 @@ mod tests {
         let view = account.view().expect("it exists");
         assert_eq!((view.status, view.login), (AccountStatus::Completed, LoginStatus::Inactive));
         assert_eq!(view.version, 3);
+    }
+
+    #[test]
+    fn an_account_on_which_a_card_is_exchanged_is_not_completed_but_may_be_logged_out() {
+        let mut account = account();
+        let lock = Lock {
+            redemption_id: RedemptionId::new(Uuid::nil()),
+            previous_status: AccountStatus::Waiting,
+            fence: 1,
+            since: AT,
+            deadline: AT,
+        };
+        let created =
+            Transition::created(AccountId::new(Uuid::nil()), Posting { version: 2, ..Posting::of(0) });
+        let locked = Transition { to: AccountStatus::Locking, lock: Some(lock), ..created };
+        account.apply(&Event::AccountChanged(Box::new(locked)), AT);
+        assert_eq!(step(&mut account, &AccountCommand::Complete), Err(Rejection::AccountLocked));
+        assert_eq!(step(&mut account, &AccountCommand::SetLogin(LoginStatus::Inactive)), Ok(true));
+        let view = account.view().expect("it exists");
+        assert_eq!((view.status, view.lock, view.fence), (AccountStatus::Locking, Some(lock), 1));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub enum PlanCommand {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccountTerms {
     pub id: AccountId,
-    /// From [`PlanList::reserve_account`].
+    /// From [`PlanList::reserve_accounts`].
     pub number: u64,
     pub label: Name,
     pub country: Country,
@@ -89,10 +89,11 @@ impl PlanList {
         Self { plans, last_account }
     }
 
-    /// The next free number of an account; never handed out again while this process runs.
-    pub fn reserve_account(&mut self) -> u64 {
-        self.last_account += 1;
-        self.last_account
+    /// The first of so many free numbers of accounts; never handed out again while this process runs, nor after it: the list
+    /// is not let go from memory, and loaded from a store that has caught up.
+    pub fn reserve_accounts(&mut self, count: u64) -> u64 {
+        self.last_account += count;
+        self.last_account + 1 - count
     }
 
     pub fn plan(&self, id: PlanId) -> Option<Arc<Plan>> {

@@ -41,6 +41,14 @@ pub struct NewAccountRequest {
     pub plan_id: PlanId,
 }
 
+/// Accounts read from a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ImportRequest {
+    pub accounts: Vec<NewAccountRequest>,
+    /// A digest of the whole file: under one key a retry is of the same file, whatever was wrong with some of it.
+    pub file: [u8; 32],
+}
+
 impl Engine {
     /// Creates a plan, for good. [`Outcome::PlanCreated`](crate::domain::Outcome::PlanCreated).
     ///
@@ -72,8 +80,8 @@ impl Engine {
     ///
     /// # Errors
     /// No rejections.
-    pub async fn import_accounts(&self, call: Call, requests: Vec<NewAccountRequest>) -> Answer {
-        self.inner.operate(call, Operation::ImportAccounts, requests, import).await
+    pub async fn import_accounts(&self, call: Call, request: ImportRequest) -> Answer {
+        self.inner.operate(call, Operation::ImportAccounts, request, import).await
     }
 
     /// One account.
@@ -143,13 +151,13 @@ async fn create_plan(mut work: Work, request: NewPlanRequest) -> Result<Committe
     committed(work.commit(&owner, PlanCommand::Create(plan), Vec::new(), space, None).await?)
 }
 
-async fn import(work: Work, requests: Vec<NewAccountRequest>) -> Result<Committed, Stop> {
+async fn import(work: Work, request: ImportRequest) -> Result<Committed, Stop> {
     let engine = work.engine.clone();
     let owner = engine.pin(&engine.plans, ThePlans, Missing::Plan).await?;
     // Plans are for good, so that what is kept here is not refused there.
     let sort = move |glimpse: &mut Glimpse<'_, PlanList>| {
-        let (mut kept, mut left_out) = (Vec::with_capacity(requests.len()), Vec::new());
-        for (request, place) in requests.into_iter().zip(0..) {
+        let (mut kept, mut left_out) = (Vec::with_capacity(request.accounts.len()), Vec::new());
+        for (request, place) in request.accounts.into_iter().zip(0..) {
             match glimpse.entity.plan(request.plan_id) {
                 Some(_) => kept.push(request),
                 None => left_out.push(place),
@@ -173,9 +181,10 @@ async fn open(
     work.extra_bytes = 8 * left_out.len() + requests.iter().map(bytes).sum::<usize>();
     let mut accounts = Vec::with_capacity(requests.len());
     let mut unborn: Vec<Unborn<_>> = Vec::with_capacity(requests.len());
-    for NewAccountRequest { label, country, plan_id } in requests {
+    let count = requests.len() as u64;
+    let first = engine.view(&owner, move |glimpse| glimpse.entity.reserve_accounts(count)).await?;
+    for (NewAccountRequest { label, country, plan_id }, number) in requests.into_iter().zip(first..) {
         let id = AccountId::new(Uuid::now_v7());
-        let number = engine.view(&owner, |glimpse| glimpse.entity.reserve_account()).await?;
         let account = engine.accounts.spawn_unborn(id).await;
         unborn.push(account.map_err(|error| engine.not_pinned(error, Missing::Account))?);
         accounts.push(AccountTerms { id, number, label, country, plan_id });

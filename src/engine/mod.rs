@@ -32,7 +32,7 @@ mod users;
 mod withdrawals;
 
 pub use crate::messages::{KindStats, Stats as MessageStats};
-pub use accounts::{ACCOUNTS_MAX, NewAccountRequest, NewPlanRequest};
+pub use accounts::{ACCOUNTS_MAX, ImportRequest, NewAccountRequest, NewPlanRequest};
 pub use audit::{Drift, DriftReport};
 pub use call::*;
 pub use distributors::{CHECKED_MAX, DistributorState};

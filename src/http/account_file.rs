@@ -5,11 +5,11 @@ use super::app::Web;
 use super::extract::{Admin, MinSeq, Terms};
 use super::problem::Problem;
 use super::reply::{self, Answer};
-use super::sheet::Sheet;
+use super::sheet::{Lines, Sheet};
 use super::validate::Checks;
 use crate::domain::Outcome;
 use crate::domain::account::AccountView;
-use crate::engine::{ACCOUNTS_MAX, Freshness, NewAccountRequest};
+use crate::engine::{ACCOUNTS_MAX, Freshness, ImportRequest, NewAccountRequest};
 use crate::store::{AccountFilter, Page};
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
@@ -38,7 +38,9 @@ struct FileRow {
 /// A row of the file that became no account.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct Rejected {
-    /// In the file, from 1; its header is line 1.
+    /// Its place among the rows, from 1.
+    row: u64,
+    /// Where it begins in the file, from 1; the header is line 1.
     line: u64,
     error: String,
 }
@@ -50,8 +52,8 @@ struct Imported {
     rejected: Vec<Rejected>,
 }
 
-/// A row with its line.
-type Sound = (u64, NewAccountRequest);
+/// A row with its place among the rows and its line.
+type Sound = ((u64, u64), NewAccountRequest);
 
 /// Sound rows, and the others.
 fn read(file: &[u8]) -> Result<(Vec<Sound>, Vec<Rejected>), Problem> {
@@ -62,20 +64,24 @@ fn read(file: &[u8]) -> Result<(Vec<Sound>, Vec<Rejected>), Problem> {
             return Err(Problem::field("body", format!("the header must name the column {column}")));
         }
     }
+    let header = header.clone();
     let (mut sound, mut rejected) = (Vec::new(), Vec::new());
-    for (place, row) in reader.deserialize::<FileRow>().enumerate() {
-        let (line, parsed) = match row {
-            Ok(row) => {
-                let mut checks = Checks::default();
-                let account = account(&mut checks, &row.label, &row.country, &row.plan_id);
-                (None, checks.explain(account))
-            }
-            Err(error) => (error.position().map(csv::Position::line), Err(error.to_string())),
+    let mut lines = Lines::of(file);
+    for (record, row) in reader.records().zip(1..) {
+        let position = match &record {
+            Ok(record) => record.position(),
+            Err(error) => error.position(),
         };
-        let line = line.unwrap_or(place as u64 + 2);
+        let line = lines.row_at(position.map_or(0, csv::Position::byte));
+        let read = record.and_then(|record| record.deserialize::<FileRow>(Some(&header)));
+        let parsed = read.map_err(|error| error.to_string()).and_then(|read| {
+            let mut checks = Checks::default();
+            let account = account(&mut checks, &read.label, &read.country, &read.plan_id);
+            checks.explain(account)
+        });
         match parsed {
-            Ok(account) => sound.push((line, account)),
-            Err(error) => rejected.push(Rejected { line, error }),
+            Ok(account) => sound.push(((row, line), account)),
+            Err(error) => rejected.push(Rejected { row, line, error }),
         }
         if sound.len() + rejected.len() > ACCOUNTS_MAX {
             return Err(Problem::field(
@@ -94,18 +100,23 @@ fn read(file: &[u8]) -> Result<(Vec<Sound>, Vec<Rejected>), Problem> {
 #[post("/redemption/accounts/import")]
 async fn import(web: Web, admin: Admin, terms: Terms, sheet: Sheet) -> Answer {
     let (sound, mut rejected) = read(&sheet.0)?;
-    let (lines, requests): (Vec<_>, Vec<_>) = sound.into_iter().unzip();
-    let reply = web.engine().import_accounts(terms.by(&admin.0), requests).await?;
+    let (places, accounts): (Vec<_>, Vec<_>) = sound.into_iter().unzip();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &sheet.0);
+    let file = digest.as_ref().try_into().map_err(|_| Problem::internal())?;
+    let request = ImportRequest { accounts, file };
+    let reply = web.engine().import_accounts(terms.by(&admin.0), request).await?;
     let Outcome::AccountsImported { count, left_out } = &reply.outcome else {
         return Err(reply::misfit(&reply.outcome));
     };
     let of_no_plan = |place: &u32| {
-        let line = lines.get(*place as usize).copied().unwrap_or_default();
-        Rejected { line, error: "plan_id: there is no such plan".into() }
+        let (row, line) = places.get(*place as usize).copied().unwrap_or_default();
+        Rejected { row, line, error: "plan_id: there is no such plan".into() }
     };
     rejected.extend(left_out.iter().map(of_no_plan));
-    rejected.sort_unstable_by_key(|rejected| rejected.line);
-    info!(target: "audit", admin = %admin.0.user_id, imported = count, "accounts were imported");
+    rejected.sort_unstable_by_key(|rejected| rejected.row);
+    if !reply.replayed {
+        info!(target: "audit", admin = %admin.0.user_id, imported = count, "accounts were imported");
+    }
     reply::mutation(StatusCode::OK, &reply, &Imported { imported: *count, rejected })
 }
 

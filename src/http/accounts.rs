@@ -153,6 +153,14 @@ impl TransitionView {
     }
 }
 
+/// For the audit trail: who did what to an account.
+fn note(admin: &Admin, reply: &Reply, step: &str) {
+    if let (Outcome::Account(view), false) = (&reply.outcome, reply.replayed) {
+        let (admin, account) = (admin.0.user_id, view.account.id);
+        info!(target: "audit", %admin, %account, step, "a redemption account was stepped");
+    }
+}
+
 fn answer(status: StatusCode, reply: &Reply) -> Answer {
     match &reply.outcome {
         Outcome::Account(view) => reply::mutation(status, reply, &AccountShown::of(view)),
@@ -165,7 +173,9 @@ fn answer(status: StatusCode, reply: &Reply) -> Answer {
     security(("bearer" = [])))]
 #[post("/redemption/accounts")]
 async fn create_account(web: Web, admin: Admin, terms: Terms, body: Body<AccountDto>) -> Answer {
-    answer(StatusCode::CREATED, &web.engine().create_account(terms.by(&admin.0), body.0).await?)
+    let reply = web.engine().create_account(terms.by(&admin.0), body.0).await?;
+    note(&admin, &reply, "created");
+    answer(StatusCode::CREATED, &reply)
 }
 
 /// Lists the accounts, newest first.
@@ -212,7 +222,9 @@ async fn list_transitions(
     security(("bearer" = [])))]
 #[post("/redemption/accounts/{id}/login")]
 async fn log_account_in(web: Web, admin: Admin, id: PathId<AccountId>, terms: Terms) -> Answer {
-    answer(StatusCode::OK, &web.engine().set_login(terms.by(&admin.0), id.0, LoginStatus::Active).await?)
+    let reply = web.engine().set_login(terms.by(&admin.0), id.0, LoginStatus::Active).await?;
+    note(&admin, &reply, "logged in");
+    answer(StatusCode::OK, &reply)
 }
 
 /// Says that nobody is logged in at the provider: the account is not chosen. An exchange that runs goes on.
@@ -220,7 +232,9 @@ async fn log_account_in(web: Web, admin: Admin, id: PathId<AccountId>, terms: Te
     security(("bearer" = [])))]
 #[post("/redemption/accounts/{id}/logout")]
 async fn log_account_out(web: Web, admin: Admin, id: PathId<AccountId>, terms: Terms) -> Answer {
-    answer(StatusCode::OK, &web.engine().set_login(terms.by(&admin.0), id.0, LoginStatus::Inactive).await?)
+    let reply = web.engine().set_login(terms.by(&admin.0), id.0, LoginStatus::Inactive).await?;
+    note(&admin, &reply, "logged out");
+    answer(StatusCode::OK, &reply)
 }
 
 /// Ends an account before its plan's target is reached.
@@ -229,6 +243,6 @@ async fn log_account_out(web: Web, admin: Admin, id: PathId<AccountId>, terms: T
 #[post("/redemption/accounts/{id}/complete")]
 async fn complete_account(web: Web, admin: Admin, id: PathId<AccountId>, terms: Terms) -> Answer {
     let reply = web.engine().complete_account(terms.by(&admin.0), id.0).await?;
-    info!(target: "audit", admin = %admin.0.user_id, account = %id.0, "an account was completed");
+    note(&admin, &reply, "completed");
     answer(StatusCode::OK, &reply)
 }

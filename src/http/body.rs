@@ -105,15 +105,19 @@ fn media_type(headers: &HeaderMap) -> Result<Media, Problem> {
     let essence = essence.trim();
     let json =
         essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    let utf8 = parameters.split(';').all(|parameter| match parameter.trim().strip_prefix("charset=") {
-        Some(charset) => matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"),
-        None => true,
-    });
-    if json && utf8 {
+    if json && is_utf8(parameters) {
         Ok(Media::Json)
     } else {
         Err(Problem::unsupported_media_type("send application/json in UTF-8"))
     }
+}
+
+/// Whether a media type's parameters, in lower case, leave the text to be UTF-8.
+pub(super) fn is_utf8(parameters: &str) -> bool {
+    parameters.split(';').all(|parameter| match parameter.trim().strip_prefix("charset=") {
+        Some(charset) => matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"),
+        None => true,
+    })
 }
 
 /// Reads the body whole, in time and within `limit`.

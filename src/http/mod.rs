@@ -43,6 +43,7 @@ mod validate;
 mod withdrawals;
 
 pub use problem::Problem;
+pub use sheet::Lines;
 
 use crate::clock::Clock;
 use crate::engine::Engine;

@@ -75,7 +75,9 @@ async fn create_plan(web: Web, admin: Admin, terms: Terms, body: Body<PlanDto>) 
     let reply = web.engine().create_plan(terms.by(&admin.0), body.0).await?;
     match &reply.outcome {
         Outcome::PlanCreated(plan) => {
-            info!(target: "audit", admin = %admin.0.user_id, plan = %plan.id, "a plan was created");
+            if !reply.replayed {
+                info!(target: "audit", admin = %admin.0.user_id, plan = %plan.id, "a plan was created");
+            }
             reply::mutation(StatusCode::CREATED, &reply, &PlanView::of(plan))
         }
         other => Err(reply::misfit(other)),

@@ -1,7 +1,6 @@
 //! The rows of redemption accounts within a batch, of their transitions, and of the plans that they are on.
 
-use crate::domain::account::{AccountStatus, AccountView, LoginStatus, Transition, TransitionReason};
-use crate::domain::event::Posting;
+use crate::domain::account::{AccountView, Transition};
 use crate::domain::plan::Plan;
 use crate::domain::{AccountId, Event, Record, Seq, Timestamp};
 use std::collections::BTreeMap;
@@ -33,7 +32,7 @@ impl AccountRows {
             Event::PlanCreated(plan) => self.plans.push((seq, plan.clone())),
             Event::AccountCreated { account, posting } => {
                 self.created.insert(account.id, AccountView::created(account.clone(), posting, at));
-                self.transitions.push((first(account.id, *posting), seq, at));
+                self.transitions.push((Transition::created(account.id, *posting), seq, at));
             }
             Event::AccountChanged(transition) => {
                 if let Some(view) = self.created.get_mut(&transition.account_id) {
@@ -48,19 +47,5 @@ impl AccountRows {
             }
             _ => {}
         }
-    }
-}
-
-/// That it came to be is the first one listed.
-fn first(account_id: AccountId, posting: Posting) -> Transition {
-    Transition {
-        account_id,
-        from: AccountStatus::Waiting,
-        to: AccountStatus::Waiting,
-        login: LoginStatus::Active,
-        reason: TransitionReason::Created,
-        lock: None,
-        redemption_id: None,
-        posting,
     }
 }

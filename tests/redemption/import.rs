@@ -1,7 +1,7 @@
 //! Accounts as CSV: taken in row by row, and given out again.
 
 use crate::support::api::Actor;
-use crate::support::expect::{expect_invalid, expect_refused};
+use crate::support::expect::{expect_invalid, expect_problem, expect_refused};
 use crate::support::http::Reply;
 use crate::support::server::{Server, Setup};
 use crate::support::store::on_each_store;
@@ -73,15 +73,15 @@ fn a_bad_row_is_reported_with_its_line_and_the_good_ones_are_imported() {
     let plan = admin.plan(500, 8_000);
     let nobody = uuid::Uuid::now_v7();
     let csv = format!(
-        "label,country,plan_id\none,DE,{plan}\n,DE,{plan}\nthree,DEU,{plan}\nfour,FR,{nobody}\nfive,FR,\nsix,FR,{plan}\nseven,FR\n"
+        "label,country,plan_id\r\none,DE,{plan}\r\n,DE,{plan}\r\nthree,DEU,{plan}\r\nfour,FR,{nobody}\r\nfive,FR,\r\n\r\n\"six\r\nor so\",FR,{plan}\r\nseven,FR\r\n"
     );
     let report = import(&admin, &csv).expect(200);
     assert_eq!(report["imported"], 2, "{report}");
     let rejected = report["rejected"].as_array().expect("the rejected rows");
     let lines: Vec<_> = rejected.iter().map(|row| row["line"].as_u64().expect("a line")).collect();
-    assert_eq!(lines, [3, 4, 5, 6, 8], "the header is line 1: {report}");
+    assert_eq!(lines, [3, 4, 5, 6, 10], "the header is line 1: {report}");
     let labels: Vec<_> = listed(&admin).into_iter().map(|(label, country, _)| (label, country)).collect();
-    assert_eq!(labels, [("one".into(), "DE".into()), ("six".into(), "FR".into())]);
+    assert_eq!(labels, [("one".into(), "DE".into()), ("six\r\nor so".into(), "FR".into())]);
 }
 
 #[test]
@@ -98,6 +98,8 @@ fn a_thousand_accounts_with_the_longest_labels_fit_into_one_call_and_one_more_do
     assert_eq!(first["imported"], 1_000, "{first}");
     let again = call().body("text/csv", file(1_000).as_bytes()).send();
     assert_eq!((again.header("Idempotency-Replayed"), again.expect(200)), (Some("true"), first));
+    let other = call().body("text/csv", file(1_000).replace(",DE,", ",DEU,").as_bytes()).send();
+    expect_problem(&other, 422, "idempotency_key_reused");
     assert_eq!(listed(&admin).len(), 1_000);
     server.expect_clean_audit();
 }

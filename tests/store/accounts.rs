@@ -34,7 +34,7 @@ async fn plans_are_read_back_newest_first_and_as_a_whole(store: Fixture) {
     for row in &expected {
         assert_eq!(list.plan(row.value.id).as_deref(), Some(&row.value));
     }
-    assert_eq!(list.reserve_account(), story.accounts.len() as u64 + 1);
+    assert_eq!(list.reserve_accounts(1), story.accounts.len() as u64 + 1);
 }
 
 async fn accounts_are_loaded_as_they_stand(store: Fixture) {
@@ -49,13 +49,15 @@ async fn accounts_are_loaded_as_they_stand(store: Fixture) {
         found.sort_unstable_by_key(|view| view.account.id);
         let expected: Vec<_> = story.accounts.keys().map(|id| story.account(*id)).collect();
         assert_eq!(found, expected);
+        assert!(found.iter().any(|view| view.lock.is_some_and(|lock| lock.fence == 2)));
+        assert!(found.iter().any(|view| view.lock.is_none() && view.fence == 1));
     }
 }
 
 async fn accounts_are_listed_newest_first_by_status_login_and_country(store: Fixture) {
     let story = Story::full();
     let store = store.holding(&story.records).await;
-    let statuses = [None, Some(AccountStatus::Waiting), Some(AccountStatus::Completed)];
+    let statuses = [None, Some(AccountStatus::Locking), Some(AccountStatus::Completed)];
     let logins = [None, Some(LoginStatus::Active), Some(LoginStatus::Inactive)];
     let countries = [None, Country::parse("DE"), Country::parse("FR")];
     for status in statuses {
@@ -107,7 +109,7 @@ async fn a_new_store_has_no_plans_and_no_accounts(store: Fixture) {
     let first = AccountId::new(Uuid::nil());
     assert!(store.load_accounts(&[first]).await.expect("none").value.is_empty());
     assert!(store.transitions(first, ALL).await.expect("none").value.is_empty());
-    assert_eq!(store.plan_list().await.expect("a list").value.reserve_account(), 1);
+    assert_eq!(store.plan_list().await.expect("a list").value.reserve_accounts(1), 1);
 }
 
 async fn a_change_of_an_account_that_is_not_there_is_refused(store: Fixture) {

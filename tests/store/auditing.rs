@@ -91,8 +91,8 @@ const TAMPERINGS: [(&str, &[&str]); 51] = [
     ("UPDATE plans SET created_seq = created_seq + 1000", &["nothing is newer"]),
     ("UPDATE transitions SET seq = seq + 1000", &["nothing is newer"]),
     ("UPDATE accounts SET version = version + 1", &["redemption accounts"]),
-    ("UPDATE accounts SET redeemed_total = 5", &["redemption accounts"]),
-    ("UPDATE accounts SET status = 'processing' WHERE status = 'waiting'", &["redemption accounts"]),
+    ("UPDATE accounts SET redeemed_total = 5 WHERE status <> 'locking'", &["redemption accounts"]),
+    ("UPDATE accounts SET status = 'waiting' WHERE status = 'processing'", &["redemption accounts"]),
     ("UPDATE accounts SET login_status = 'inactive'", &["redemption accounts"]),
     (
         "UPDATE transitions SET from_status = 'processing' WHERE to_status = 'completed'",

@@ -132,6 +132,12 @@ impl Story {
         story.set_login(accounts[1], LoginStatus::Inactive);
         story.complete_account(accounts[1]);
         story.complete_account(accounts[2]);
+        story.lock(accounts[0], 1);
+        story.unlock(accounts[0], purser::domain::LIMIT);
+        story.lock(accounts[0], 2);
+        story.set_login(accounts[0], LoginStatus::Inactive);
+        story.lock(accounts[3], 1);
+        story.unlock(accounts[3], 0);
         story.refuse(bob, Rejection::InsufficientStock { product_id: b, requested: 2, available: 1 });
         story
     }
