@@ -1,7 +1,7 @@
 //! What whoever runs the server looks at.
 
 use crate::support::api::Item;
-use crate::support::expect::expect_problem;
+use crate::support::expect::{expect_invalid, expect_problem};
 use crate::support::server::{Server, purser, run};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -82,7 +82,7 @@ fn residents(server: &Server) -> BTreeSet<String> {
     let text = get(server, "/metrics").text();
     let lines = text.lines().filter(|line| line.starts_with("purser_owners_resident{"));
     let found: BTreeSet<_> = lines.map(str::to_owned).collect();
-    assert_eq!(found.len(), 6, "{found:?}");
+    assert_eq!(found.len(), 8, "{found:?}");
     found
 }
 
@@ -93,19 +93,27 @@ fn nobody_stays_in_memory_for_what_does_not_exist_or_could_not_be_created() {
     let item = || admin.post("/items", json!({"sku": "taken", "name": "Lamp", "price": 1, "stock": 1}));
     let user = || admin.post("/users", json!({"name": "Ann", "email": "taken@example.org"}));
     let register = || server.register("taken@example.org", "long enough");
+    let account = || {
+        let nowhere = json!({"label": "first", "country": "DE", "plan_id": uuid::Uuid::now_v7()});
+        admin.post("/redemption/accounts", nowhere)
+    };
     item().expect(201);
     user().expect(201);
+    expect_invalid(&account(), "plan_id");
     let before = residents(&server);
     for id in 1_000..1_100 {
         expect_problem(&admin.get(&format!("/items/{id}")), 404, "not_found");
         expect_problem(&admin.restock(Item { id, price: 1 }, 1), 404, "not_found");
         expect_problem(&admin.get(&format!("/users/{id}/balance")), 404, "not_found");
         expect_problem(&admin.credit(id, 1), 404, "not_found");
+        let account = format!("/redemption/accounts/{}", uuid::Uuid::now_v7());
+        expect_problem(&admin.get(&account), 404, "not_found");
     }
     assert_eq!(residents(&server), before, "after unknown ids");
     for _ in 0..50 {
         expect_problem(&item(), 409, "sku_taken");
         expect_problem(&user(), 409, "email_taken");
+        expect_invalid(&account(), "plan_id");
     }
     // These would have opened a session, too.
     for _ in 0..3 {
