@@ -290,6 +290,21 @@ fn a_panic_is_a_failed_attempt_and_the_next_one_comes() {
 }
 
 #[test]
+fn a_message_that_panics_each_time_is_a_dead_letter_after_its_last_attempt_and_others_go_on() {
+    on_one_thread(async {
+        let rig = Rig::start();
+        rig.plan(vec![Does::Panics; 4]);
+        rig.queue(1);
+        rig.pass(3_600).await;
+        assert_eq!(rig.attempts(), [(1, 1, 0), (1, 2, 1), (1, 3, 6), (1, 4, 31)]);
+        assert!(rig.open(1).expect("it is kept").is_dead());
+        rig.queue(2);
+        rig.settle().await;
+        assert_eq!((rig.open(2), rig.counts()), (None, [0, 0, 0, 1, 8]));
+    });
+}
+
+#[test]
 fn an_attempt_that_takes_too_long_failed_and_its_late_end_changes_nothing() {
     on_one_thread(async {
         let rig = Rig::start();

@@ -29,6 +29,16 @@ fn stats(house: &House) -> KindStats {
     house.engine.message_stats().by_kind.get(&MessageKind::ProcessOrder).copied().unwrap_or_default()
 }
 
+/// Polls, for the dispatcher tells nobody how far it is.
+async fn reach(house: &House, what: &str, met: impl Fn(KindStats) -> bool) {
+    let reached = async {
+        while !met(stats(house)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.expect(what);
+}
+
 /// How many of somebody's orders ended so.
 async fn ended(house: &House, user_id: UserId, status: OrderStatus) -> usize {
     let filter = OrderFilter { user_id: Some(user_id), status: Some(status) };
@@ -58,6 +68,8 @@ async fn a_hundred_thousand_orders_that_wait_at_a_start_are_decided_once_each_wh
     let accepted = accepted.filter(|answer| ready(answer.is_ok())).count().await;
     assert_eq!(accepted, ORDERS);
     let house = house.reopened_with(|options| options.profiles = Profiles::default()).await;
+    // Before it has looked at what waits, it shows nothing at all.
+    reach(&house, "it sees what waits", |counts| counts.ready + counts.running > 0).await;
     let waiting = ORDERS as u64 - stats(&house).succeeded_total;
     assert!(waiting > ORDERS as u64 * 9 / 10, "only {waiting} of {ORDERS} wait");
     house.buy(buyers[0], plenty, Call::default()).await.expect("sold beside what waits");
@@ -66,12 +78,7 @@ async fn a_hundred_thousand_orders_that_wait_at_a_start_are_decided_once_each_wh
         begun_with.ready + begun_with.running > 0,
         "all was decided before a new purchase: {begun_with:?}"
     );
-    let decided = async {
-        while stats(&house).succeeded_total < ORDERS as u64 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, decided).await.expect("all are decided");
+    reach(&house, "all are decided", |counts| counts.succeeded_total == ORDERS as u64).await;
     let counts = stats(&house);
     assert_eq!((counts.ready, counts.delayed, counts.running, counts.failed), (0, 0, 0, 0));
     assert_eq!(house.stock(scarce).await, 0);

@@ -1,6 +1,6 @@
 //! `purser plans` and `purser accounts` against a running server.
 
-use crate::support::server::{Ended, Server};
+use crate::support::server::{Ended, Server, purser, run};
 use serde_json::Value;
 
 fn call(server: &Server, arguments: &[&str]) -> Ended {
@@ -43,6 +43,29 @@ fn plans_and_accounts_are_created_listed_and_stepped() {
         told(&server, &["accounts", "list", "--status", status])["data"].as_array().expect("rows").len()
     };
     assert_eq!((list("completed"), list("waiting")), (1, 0));
+}
+
+#[test]
+fn what_fails_says_how_far_it_came_and_leaves_an_earlier_export_as_it_was() {
+    let server = Server::start();
+    let (file, exported) = (server.data_dir().join("new.csv"), server.data_dir().join("old.csv"));
+    std::fs::write(&file, "label,country,plan_id\none,DE,00000000-0000-7000-8000-000000000000\n")
+        .expect("written");
+    std::fs::write(&exported, "kept").expect("written");
+    let path = |path: &std::path::Path| path.to_str().expect("a path").to_owned();
+    let failing = |arguments: &[&str]| {
+        let mut command = purser();
+        command.args(arguments).arg("--json").env("PURSER_TOKEN", "wrong");
+        command.args(["--url", &format!("http://{}", server.address())]);
+        run(command)
+    };
+    let ended = failing(&["accounts", "import", &path(&file)]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("nothing from line 2 on was imported"), "{ended:?}");
+    assert!(ended.stdout.contains("\"imported\": 0"), "{ended:?}");
+    let ended = failing(&["accounts", "export", "--output", &path(&exported)]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(&exported).expect("a file"), "kept");
 }
 
 #[test]

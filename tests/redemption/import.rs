@@ -112,7 +112,15 @@ fn a_file_without_the_columns_is_refused_as_a_whole() {
     for csv in [format!("one,DE,{plan}\n"), format!("label,plan_id\none,{plan}\n"), String::new()] {
         expect_refused(&import(&admin, &csv), &[400, 422]);
     }
-    let json = admin.call("POST", "/redemption/accounts/import").text("{}").send();
-    expect_refused(&json, &[400, 415, 422]);
+    let call = || admin.call("POST", "/redemption/accounts/import");
+    let sound = format!("label,country,plan_id\none,DE,{plan}\n");
+    for media in ["application/json", "text/csv; charset=iso-8859-1"] {
+        let refused = call().body(media, sound.as_bytes()).send();
+        expect_problem(&refused, 415, "unsupported_media_type");
+    }
+    let packed = call().header("Content-Encoding", "gzip").body("text/csv", sound.as_bytes()).send();
+    expect_problem(&packed, 415, "unsupported_media_type");
+    let long = format!("{sound}{}", "x".repeat(1 << 20));
+    expect_problem(&import(&admin, &long), 413, "payload_too_large");
     assert!(listed(&admin).is_empty());
 }
