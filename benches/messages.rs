@@ -33,11 +33,11 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(background(orders))
 }
 
-fn options(directory: &Path, profiles: Profiles) -> EngineOptions {
+fn options(directory: &Path, profiles: &Profiles) -> EngineOptions {
     let mut options = EngineOptions::embedded(directory);
     options.backlog_records_max = u64::MAX;
     options.backlog_bytes_max = u64::MAX;
-    options.profiles = profiles;
+    options.profiles = *profiles;
     options
 }
 
@@ -71,7 +71,7 @@ where
 
 async fn withdrawals(checks: usize) -> anyhow::Result<()> {
     let directory = support::data_directory("messages")?;
-    let engine = Engine::start(options(directory.path(), Profiles::default())).await?;
+    let engine = Engine::start(options(directory.path(), &Profiles::default())).await?;
     let users: Arc<[UserId]> = users(&engine).await?.into();
     let amount = Money::new(1).expect("in range");
     let ask = |engine: &Engine, user_id| {
@@ -119,7 +119,7 @@ async fn background(orders: usize) -> anyhow::Result<()> {
     // One at a time while they are accepted, so that nearly all are still there for the next engine.
     let mut slow = Profiles::default();
     slow.process_order.concurrency = 1;
-    let engine = Engine::start(options(directory.path(), slow)).await?;
+    let engine = Engine::start(options(directory.path(), &slow)).await?;
     let users: Arc<[UserId]> = users(&engine).await?.into();
     let product_id = item(&engine).await?;
     let request = move |users: &[UserId], number: usize| {
@@ -151,7 +151,7 @@ async fn background(orders: usize) -> anyhow::Result<()> {
     let waiting = orders as u64 - decided(&engine);
     drop(engine);
     let starting = Instant::now();
-    let engine = Engine::start(options(directory.path(), Profiles::default())).await?;
+    let engine = Engine::start(options(directory.path(), &Profiles::default())).await?;
     println!("{waiting} waiting messages at the start, which took {:.2} s", starting.elapsed().as_secs_f64());
     let begun = Instant::now();
     while decided(&engine) < orders as u64 {

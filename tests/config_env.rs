@@ -5,6 +5,7 @@ use purser::config::Config;
 use purser::engine::EngineOptions;
 use std::io::Write;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 fn purser(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
@@ -76,6 +77,21 @@ fn an_embedded_engine_is_started_with_the_defaults_of_the_file() {
     assert_eq!(options.session_seconds, seconds(file.auth.refresh_token_days * 86_400));
     assert_eq!(options.password_concurrency, file.auth.password_hash_concurrency);
     assert_eq!(options.password_queue, file.auth.password_hash_queue);
+    let (exchange, millis) = (options.exchange, |millis| Duration::from_millis(millis));
+    assert_eq!(exchange.timeout, millis(file.provider.timeout_ms));
+    assert_eq!(exchange.rate_per_second, file.provider.rate_per_second);
+    assert_eq!(exchange.breaker.failures, file.provider.breaker_failures);
+    assert_eq!(exchange.breaker.pause, millis(file.provider.breaker_pause_ms));
+    assert_eq!(exchange.first_delay, millis(file.provider.first_delay_ms));
+    assert_eq!(exchange.last_delay, millis(file.provider.last_delay_ms));
+    assert!(
+        file.provider.url.is_empty() && file.provider.card_secret.is_empty() && options.card_secret.is_none()
+    );
+    let (profile, listed) = (options.profiles.redeem_card, file.messages.redeem_card);
+    assert_eq!((profile.tries, profile.concurrency), (listed.tries, listed.concurrency));
+    assert_eq!((profile.delay, profile.max_delay), (millis(listed.delay_ms), millis(listed.max_delay_ms)));
+    assert_eq!((profile.multiplier, profile.jitter), (listed.multiplier, listed.jitter));
+    assert_eq!(profile.timeout, millis(listed.timeout_ms));
 }
 
 #[test]

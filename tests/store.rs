@@ -15,6 +15,8 @@ mod lease;
 mod outage;
 #[path = "store/reading.rs"]
 mod reading;
+#[path = "store/redemptions.rs"]
+mod redemptions;
 #[path = "store/story.rs"]
 mod story;
 #[path = "store/withdrawals.rs"]

@@ -5,19 +5,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What each top-level module may import of ours. `lib` and `main` are above all.
-const MAY_KNOW: [(&str, &[&str]); 12] = [
+const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("clock", &["domain"]),
+    ("control", &[]),
     ("config", &[]),
     ("telemetry", &[]),
     ("journal", &["domain"]),
     ("store", &["domain", "journal"]),
-    ("messages", &["domain", "journal", "clock"]),
+    ("messages", &["domain", "journal", "clock", "control"]),
     ("provider", &["domain", "clock"]),
-    ("owners", &["domain", "journal", "store", "messages", "clock"]),
-    ("engine", &["domain", "journal", "store", "messages", "owners", "provider", "clock"]),
+    ("redemption", &["domain", "clock", "control", "provider"]),
+    ("owners", &["domain", "journal", "store", "messages", "redemption", "clock"]),
+    (
+        "engine",
+        &["domain", "journal", "store", "messages", "redemption", "owners", "provider", "clock", "control"],
+    ),
     ("http", &["domain", "store", "engine", "clock"]),
-    ("cli", &["domain", "journal", "messages", "provider", "engine", "http", "config", "telemetry", "clock"]),
+    (
+        "cli",
+        &[
+            "domain",
+            "journal",
+            "messages",
+            "redemption",
+            "provider",
+            "engine",
+            "http",
+            "config",
+            "telemetry",
+            "clock",
+        ],
+    ),
 ];
 
 /// Crates that the domain must not know: it has no effects, no time and no chance.

@@ -3,14 +3,13 @@
 use super::api::new_key;
 use super::args::ServerArgs;
 use super::client::{Call, blocking};
+use super::csv_file::{Row, read, unusable};
 use super::failure::{Exit, Failure};
 use super::lanes::{progress, spinner};
 use super::report::{emit, print_json, thousands};
 use super::server::running;
-use crate::http::Lines;
 use serde::Deserialize;
 use serde_json::json;
-use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,9 +17,6 @@ use std::path::Path;
 /// Rows sent at once: with the longest labels they stay below the limit of a body.
 const PART: usize = 500;
 const COLUMNS: [&str; 3] = ["label", "country", "plan_id"];
-
-/// A row of the file: its line, and what is sent of it.
-type Row = (u64, [Vec<u8>; 3]);
 
 #[derive(Deserialize)]
 struct Imported {
@@ -34,31 +30,7 @@ struct Rejected {
     error: String,
 }
 
-fn unreadable(file: &Path, error: &dyn Display) -> Failure {
-    Failure::usage(format!("{}: {error}", file.display()))
-}
-
-fn read(file: &Path) -> Result<Vec<Row>, Failure> {
-    let failed = |error: &dyn Display| unreadable(file, error);
-    let text = std::fs::read(file).map_err(|error| failed(&error))?;
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(&text[..]);
-    let header = reader.byte_headers().map_err(|error| failed(&error))?.clone();
-    let place = |name: &str| header.iter().position(|column| column == name.as_bytes());
-    let mut places = [0; 3];
-    for (place_of, name) in places.iter_mut().zip(COLUMNS) {
-        *place_of = place(name).ok_or_else(|| failed(&format!("the header must name the column {name}")))?;
-    }
-    let mut lines = Lines::of(&text);
-    let mut rows = Vec::new();
-    for record in reader.byte_records() {
-        let record = record.map_err(|error| failed(&error))?;
-        let line = lines.row_at(record.position().map_or(0, csv::Position::byte));
-        rows.push((line, places.map(|place| record.get(place).unwrap_or_default().to_vec())));
-    }
-    Ok(rows)
-}
-
-fn part(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
+fn part(rows: &[Row<3>]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
     for (_, fields) in rows {
@@ -69,12 +41,12 @@ fn part(rows: &[Row]) -> Result<Vec<u8>, csv::Error> {
 
 /// Creates an account for each row. Exit 1 when rows were rejected, or when it ended early; then it says where to go on.
 pub fn import(file: &Path, server: &ServerArgs) -> Result<Exit, Failure> {
-    let rows = read(file)?;
+    let rows = read(file, COLUMNS, COLUMNS.len())?;
     let (url, token) = running(server)?;
     let bar = progress("importing accounts", rows.len());
     let (mut imported, mut rejected, mut ended_early) = (0, Vec::new(), None);
     for rows in rows.chunks(PART) {
-        let body = part(rows).map_err(|error| unreadable(file, &error))?;
+        let body = part(rows).map_err(|error| unusable(file, &error))?;
         let call = Call::post_csv("/api/v1/redemption/accounts/import", body).bearer(&token).key(new_key());
         let answer: Imported = match blocking(&url, async |client| client.patiently(&call).await) {
             Ok(answer) => answer,
@@ -118,10 +90,10 @@ pub fn export(output: Option<&Path>, server: &ServerArgs) -> Result<(), Failure>
     let call = Call::get("/api/v1/redemption/accounts/export").bearer(&token);
     let Some(path) = output else { return write(&url, &call, &mut io::stdout().lock(), Path::new("stdout")) };
     let beside = path.with_extension("part");
-    let mut file = File::create(&beside).map_err(|error| unreadable(&beside, &error))?;
+    let mut file = File::create(&beside).map_err(|error| unusable(&beside, &error))?;
     write(&url, &call, &mut file, &beside)?;
     let kept = file.sync_all().and_then(|()| std::fs::rename(&beside, path));
-    kept.map_err(|error| unreadable(path, &error))
+    kept.map_err(|error| unusable(path, &error))
 }
 
 fn write(url: &str, call: &Call<'_>, into: &mut dyn Write, name: &Path) -> Result<(), Failure> {
@@ -129,5 +101,5 @@ fn write(url: &str, call: &Call<'_>, into: &mut dyn Write, name: &Path) -> Resul
     let told = |bytes| bar.set_message(format!("writing accounts: {} bytes", thousands(bytes)));
     let copied = blocking(url, async |client| client.copy(call, &mut *into, told).await)?;
     bar.finish_and_clear();
-    copied.and_then(|()| into.flush()).map_err(|error| unreadable(name, &error))
+    copied.and_then(|()| into.flush()).map_err(|error| unusable(name, &error))
 }

@@ -1,13 +1,13 @@
 //! `purser accounts …`: redemption accounts on a running server.
 
 use super::account_files;
-use super::api::{list, new_key};
+use super::api::new_key;
 use super::args::ServerArgs;
-use super::client::{Call, blocking};
+use super::client::Call;
 use super::failure::{Exit, Failure};
 use super::redemption_args::AccountsVerb;
-use super::report::{emit, print_json, thousands};
-use super::server::running;
+use super::report::thousands;
+use super::show::{many, one, text};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ pub fn run(verb: AccountsVerb) -> Result<Exit, Failure> {
     match verb {
         AccountsVerb::Create { label, country, plan, server } => {
             let body = json!({ "label": label, "country": country, "plan_id": plan });
-            one(&server, &Call::post(PATH, body).key(new_key()))?;
+            one(&server, &Call::post(PATH, body).key(new_key()), account_line)?;
         }
         AccountsVerb::List { status, login_status, country, server } => {
             let mut call = Call::get(PATH);
@@ -29,7 +29,7 @@ pub fn run(verb: AccountsVerb) -> Result<Exit, Failure> {
             }
             many(&server, &call, account_line)?;
         }
-        AccountsVerb::Show { id, server } => one(&server, &Call::get(format!("{PATH}/{id}")))?,
+        AccountsVerb::Show { id, server } => one(&server, &Call::get(format!("{PATH}/{id}")), account_line)?,
         AccountsVerb::Transitions { id, server } => {
             many(&server, &Call::get(format!("{PATH}/{id}/transitions")), transition_line)?;
         }
@@ -43,37 +43,7 @@ pub fn run(verb: AccountsVerb) -> Result<Exit, Failure> {
 }
 
 fn step(server: &ServerArgs, id: Uuid, step: &str) -> Result<(), Failure> {
-    one(server, &Call::post(format!("{PATH}/{id}/{step}"), json!({})).key(new_key()))
-}
-
-/// Shows the one account that a call answers with.
-fn one(server: &ServerArgs, call: &Call<'_>) -> Result<(), Failure> {
-    let (url, token) = running(server)?;
-    let call = call.clone().bearer(&token);
-    let account: Value = blocking(&url, async |client| client.patiently(&call).await)?;
-    if server.json {
-        print_json(&account);
-    } else {
-        emit(&account_line(&account));
-    }
-    Ok(())
-}
-
-/// Shows all pages of a list.
-fn many(server: &ServerArgs, call: &Call<'_>, line: impl Fn(&Value) -> String) -> Result<(), Failure> {
-    let (url, token) = running(server)?;
-    let call = call.clone().bearer(&token);
-    let rows = blocking(&url, async |client| list(client, &call, "rows").await)?;
-    if server.json {
-        print_json(&json!({ "data": rows }));
-    } else {
-        emit(&rows.iter().map(line).collect::<String>());
-    }
-    Ok(())
-}
-
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name].as_str().unwrap_or_default()
+    one(server, &Call::post(format!("{PATH}/{id}/{step}"), json!({})).key(new_key()), account_line)
 }
 
 fn account_line(account: &Value) -> String {

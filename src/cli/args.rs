@@ -1,7 +1,7 @@
 //! The command line's shape: every verb, flag and help line. What they do stands in one file per verb.
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "these comments are the text of --help")]
 
-use super::redemption_args::{AccountsVerb, PlansVerb};
+use super::redemption_args::{AccountsVerb, PlansVerb, RedemptionsVerb};
 use crate::config::Flag;
 use crate::domain::message::MessageKind;
 use clap::builder::PossibleValuesParser;
@@ -26,7 +26,7 @@ pub enum Verb {
     Stress(StressArgs),
     /// Replay an order history from a CSV file and compare the result with the file
     Replay(ReplayArgs),
-    /// Recompute stock, money, orders and journal and compare them with the store
+    /// Recompute stock, money, orders, gift cards and journal and compare them with the store
     Audit(AuditArgs),
     /// Compare owners, stored rows and movements; rewrite rows that drifted
     SyncStock(SyncStockArgs),
@@ -42,6 +42,9 @@ pub enum Verb {
     /// See, import, export and operate redemption accounts
     #[command(subcommand)]
     Accounts(AccountsVerb),
+    /// Hand in gift cards; see, cancel and settle them
+    #[command(subcommand)]
+    Redemptions(RedemptionsVerb),
     /// Create users, or access tokens for them
     #[command(subcommand)]
     User(UserVerb),
@@ -232,7 +235,7 @@ pub enum MessagesVerb {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Give a dead letter up; an order that waits for it ends as failed
+    /// Give a dead letter up; an order that waits for it ends as failed. A payout that is owed cannot be given up
     Purge {
         /// A UUID; `purser messages failed` lists them
         #[arg(value_name = "ID")]

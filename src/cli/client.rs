@@ -14,6 +14,8 @@ use std::{fmt, io};
 const ANSWER_BYTES: usize = 16 << 20;
 /// How long a call that may safely be repeated is repeated.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Seconds by which an answer may be put off: well within the call's own time-out.
+const WAIT_MAX: u64 = 30;
 
 type Response = awc::ClientResponse;
 
@@ -32,6 +34,7 @@ pub struct Call<'a> {
     query: Vec<(&'static str, String)>,
     token: Option<&'a str>,
     key: Option<String>,
+    wait: Option<u64>,
     body: Option<Content>,
 }
 
@@ -43,7 +46,8 @@ enum Content {
 
 impl<'a> Call<'a> {
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), query: Vec::new(), token: None, key: None, body: None }
+        let (method, path, query) = (Method::GET, path.into(), Vec::new());
+        Self { method, path, query, token: None, key: None, wait: None, body: None }
     }
     pub fn post(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::POST, body: Some(Content::Json(body)), ..Self::get(path) }
@@ -66,6 +70,11 @@ impl<'a> Call<'a> {
     /// With an idempotency key, so that the call may be repeated when its answer got lost.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+    /// Would rather be answered with the end than at once, but within so many seconds.
+    pub fn wait(mut self, seconds: u64) -> Self {
+        self.wait = Some(seconds.min(WAIT_MAX));
         self
     }
     fn may_repeat(&self) -> bool {
@@ -176,6 +185,9 @@ impl Client {
         }
         if let Some(key) = &call.key {
             request = request.insert_header(("Idempotency-Key", key.as_str()));
+        }
+        if let Some(seconds) = call.wait {
+            request = request.insert_header(("Prefer", format!("wait={seconds}")));
         }
         if !call.query.is_empty() {
             request = request.query(&call.query).map_err(|error| self.lost(&error))?;

@@ -2,17 +2,19 @@
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config, MessageProfile};
-use crate::engine::{EngineOptions, StoreChoice};
+use crate::engine::{EngineOptions, ProviderChoice, StoreChoice};
 use crate::http::HttpOptions;
 use crate::journal::JournalOptions;
 use crate::messages::webhook::WebhookOptions;
 use crate::messages::{OnFailed, Profile, Profiles};
+use crate::provider::ProviderOptions;
+use crate::redemption::{BreakerOptions, ExchangeOptions};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of a request's body.
 const BODY_LIMIT: usize = 64 << 10;
-/// The same of an order and a return, which have up to 1,000 lines.
+/// The same of an order and a return, which have up to 1,000 lines, of a file of accounts and of a batch of gift cards.
 const LARGE_BODY_LIMIT: usize = 1 << 20;
 /// Failed logins per minute and network address, behind which there may be many people.
 const LOGIN_ATTEMPTS_PER_ADDRESS: u32 = 100;
@@ -29,7 +31,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             connect_timeout: Duration::from_secs(config.store.connect_timeout_seconds),
         },
     };
-    let secret = &config.auth.secret;
+    let (secret, card_secret) = (&config.auth.secret, &config.provider.card_secret);
     EngineOptions {
         data_dir: config.data.dir.clone(),
         store,
@@ -60,8 +62,37 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             process_order: profile(&config.messages.process_order),
             order_shipped: profile(&config.messages.order_shipped),
             upgrade_check: profile(&config.messages.upgrade_check),
+            redeem_card: profile(&config.messages.redeem_card),
         },
         webhook: webhook(config),
+        provider: provider(config),
+        card_secret: (!card_secret.is_empty()).then(|| card_secret.as_bytes().to_vec()),
+        exchange: exchange(&config.provider),
+    }
+}
+
+fn provider(config: &Config) -> ProviderChoice {
+    let (url, secret) = (config.provider.url.clone(), config.provider.secret.clone());
+    if url.is_empty() {
+        return ProviderChoice::None;
+    }
+    ProviderChoice::Http(ProviderOptions {
+        url,
+        secret,
+        timeout: Duration::from_millis(config.provider.timeout_ms),
+    })
+}
+
+const fn exchange(of: &config::Provider) -> ExchangeOptions {
+    ExchangeOptions {
+        timeout: Duration::from_millis(of.timeout_ms),
+        rate_per_second: of.rate_per_second,
+        breaker: BreakerOptions {
+            failures: of.breaker_failures,
+            pause: Duration::from_millis(of.breaker_pause_ms),
+        },
+        first_delay: Duration::from_millis(of.first_delay_ms),
+        last_delay: Duration::from_millis(of.last_delay_ms),
     }
 }
 

@@ -7,8 +7,10 @@ mod admin;
 mod api;
 mod args;
 mod audit;
+mod card_files;
 mod client;
 mod config_print;
+mod csv_file;
 mod engine_options;
 mod failure;
 mod gauges;
@@ -20,10 +22,13 @@ mod plans;
 mod problem;
 mod provider_sim;
 mod redemption_args;
+mod redemptions;
 mod replay;
 mod report;
 mod serve;
 mod server;
+mod show;
+mod stdin;
 mod stress;
 mod sync_stock;
 mod upgrades;
@@ -60,6 +65,7 @@ fn dispatch(verb: Verb) -> Result<Exit, Failure> {
         Verb::Upgrades(verb) => upgrades::run(&verb),
         Verb::Plans(verb) => plans::run(verb),
         Verb::Accounts(verb) => accounts::run(verb),
+        Verb::Redemptions(verb) => redemptions::run(verb),
         Verb::User(verb) => user::run(verb),
         Verb::Config(ConfigVerb::Print { settings, json }) => config_print::run(&settings, json),
         Verb::Serve(args) => serve::run(&args),

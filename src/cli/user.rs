@@ -6,8 +6,8 @@ use super::client::{Call, blocking};
 use super::failure::{Exit, Failure};
 use super::report::{emit, print_json};
 use super::server::running;
+use super::stdin::first_line;
 use serde_json::{Value, json};
-use std::io::BufRead;
 
 pub fn run(verb: UserVerb) -> Result<Exit, Failure> {
     match verb {
@@ -17,7 +17,7 @@ pub fn run(verb: UserVerb) -> Result<Exit, Failure> {
             let role = if admin { "admin" } else { "user" };
             let mut body = json!({ "name": name, "email": email, "role": role });
             if password_stdin {
-                body["password"] = Value::String(password()?);
+                body["password"] = Value::String(first_line("the password")?);
             }
             let call = Call::post("/api/v1/users", body).bearer(&token).key(api::new_key());
             let user: Value = blocking(&url, async |client| client.patiently(&call).await)?;
@@ -50,17 +50,4 @@ pub fn run(verb: UserVerb) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Clean)
-}
-
-fn password() -> Result<String, Failure> {
-    let mut line = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| Failure::usage(format!("cannot read the password from stdin: {error}")))?;
-    let password = line.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(Failure::usage("--password-stdin needs the password on the first line of stdin"));
-    }
-    Ok(password.to_owned())
 }

@@ -20,7 +20,7 @@ pub(super) fn range(key: &str) -> Option<RangeInclusive<i64>> {
         "server.shutdown_seconds" => 1..=HOUR,
         "store.connect_timeout_seconds" => 0..=24 * HOUR,
         "store.reader_connections" => 1..=1000,
-        // The largest record (an order of 1,000 lines) has to fit, and a segment has to stay quick to check.
+        // The largest record (10,000 gift cards) has to fit, and a segment has to stay quick to check.
         "journal.segment_bytes" => (4 << 20)..=(4 << 30),
         "journal.keep_segments" => 0..=100_000,
         "write_behind.batch_records_max" => 1..=1_000_000,
@@ -41,6 +41,10 @@ pub(super) fn range(key: &str) -> Option<RangeInclusive<i64>> {
         "auth.password_hash_queue" => 0..=1_000_000,
         "auth.login_attempts_per_minute" => 1..=1_000_000,
         "orders.shards" => 1..=1_000_000,
+        "provider.timeout_ms" => 1..=HOUR * 1000,
+        "provider.rate_per_second" => 0..=1_000_000,
+        "provider.breaker_failures" => 1..=1_000_000,
+        "provider.breaker_pause_ms" | "provider.first_delay_ms" | "provider.last_delay_ms" => 1..=HOUR * 1000,
         _ => match message_setting(key)? {
             "tries" => 1..=1_000,
             "delay_ms" | "max_delay_ms" => 0..=24 * HOUR * 1000,
@@ -96,7 +100,7 @@ fn string(key: &str, text: &str) -> Result<(), String> {
         "store.database_url" if !text.is_empty() && !is_postgres(text) => {
             Err("must begin with postgres:// or be empty for the embedded store".into())
         }
-        "auth.secret" if !text.is_empty() && text.chars().count() < 32 => {
+        "auth.secret" | "provider.card_secret" if !text.is_empty() && text.chars().count() < 32 => {
             Err("must be at least 32 characters, or empty to have one created".into())
         }
         "admin.email" if !is_email(text) => {
@@ -107,6 +111,9 @@ fn string(key: &str, text: &str) -> Result<(), String> {
         }
         "webhook.url" if !text.is_empty() && !is_web_address(text) => {
             Err("must be http:// or https:// and a host, or be empty to tell nobody".into())
+        }
+        "provider.url" if !text.is_empty() && !is_web_address(text) => {
+            Err("must be http:// or https:// and a host, or be empty to let gift cards wait".into())
         }
         "webhook.secret" if !is_webhook_secret(text) => {
             Err("must be base64 behind whsec_, or any other text".into())

@@ -33,6 +33,7 @@ pub struct Config {
     pub orders: Orders,
     pub messages: Messages,
     pub webhook: Webhook,
+    pub provider: Provider,
     pub money: Money,
     pub log: Log,
 }
@@ -140,6 +141,7 @@ pub struct Messages {
     pub process_order: MessageProfile,
     pub order_shipped: MessageProfile,
     pub upgrade_check: MessageProfile,
+    pub redeem_card: MessageProfile,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -169,6 +171,23 @@ pub struct Webhook {
     /// Empty = nobody is told.
     pub url: String,
     pub secret: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Empty = gift cards wait.
+    pub url: String,
+    pub secret: String,
+    pub timeout_ms: u64,
+    /// 0 = no limit.
+    pub rate_per_second: u32,
+    pub breaker_failures: u32,
+    pub breaker_pause_ms: u64,
+    pub first_delay_ms: u64,
+    pub last_delay_ms: u64,
+    /// Empty = created in the data directory.
+    pub card_secret: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -203,7 +222,7 @@ macro_rules! silent {
         }
     )*};
 }
-silent!(Store, Auth, Admin, Webhook);
+silent!(Store, Auth, Admin, Webhook, Provider);
 
 impl Config {
     /// The compiled-in defaults, for embedding and tests.

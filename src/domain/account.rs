@@ -10,10 +10,14 @@ use super::money::Money;
 use super::plan::BasisPoints;
 use super::record::Snapshot;
 use super::rejection::{Missing, Rejection};
-use super::text::Name;
+use super::text::{Name, Text};
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+pub mod exchange;
+
+use exchange::{CardRef, Settlement};
 
 /// `waiting` → `locking` → `processing` → `locking` → … → `completed`; a definite failure goes back to the status before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -53,6 +57,17 @@ pub enum TransitionReason {
     LoggedIn,
     LoggedOut,
     CompletedByOperator,
+    /// A card is being exchanged.
+    ExchangeStarted,
+    /// Nobody knows whether the provider took the card.
+    InDoubt,
+    ExchangeSucceeded,
+    /// With that the plan's target is reached.
+    TargetReached,
+    /// The provider did not take the card.
+    ExchangeFailed,
+    /// An answer to an exchange that was settled before; it changes nothing.
+    LateAnswer,
 }
 
 words!(TransitionReason {
@@ -60,6 +75,12 @@ words!(TransitionReason {
     LoggedIn = "logged_in",
     LoggedOut = "logged_out",
     CompletedByOperator = "completed_by_operator",
+    ExchangeStarted = "exchange_started",
+    InDoubt = "in_doubt",
+    ExchangeSucceeded = "exchange_succeeded",
+    TargetReached = "target_reached",
+    ExchangeFailed = "exchange_failed",
+    LateAnswer = "late_answer",
 });
 
 /// The right to exchange one card on an account.
@@ -98,6 +119,8 @@ pub struct AccountView {
     pub lock: Option<Lock>,
     /// Counts locks.
     pub fence: u64,
+    /// When it was last locked; its creation if it never was.
+    pub used_at: Timestamp,
     pub redeemed_total: i64,
     /// Counts changes, from 1.
     pub version: u64,
@@ -114,6 +137,7 @@ impl AccountView {
             login: LoginStatus::Active,
             lock: None,
             fence: 0,
+            used_at: at,
             redeemed_total: posting.total,
             version: posting.version,
             created_at: at,
@@ -128,6 +152,7 @@ impl AccountView {
             login: transition.login,
             lock: transition.lock,
             fence: transition.lock.map_or(self.fence, |lock| lock.fence),
+            used_at: transition.lock.map_or(self.used_at, |lock| lock.since),
             redeemed_total: transition.posting.total,
             version: transition.posting.version,
             updated_at: at,
@@ -177,6 +202,7 @@ pub struct Account {
     login: LoginStatus,
     lock: Option<Lock>,
     fence: u64,
+    used_at: Timestamp,
     redeemed: Ledger,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -189,6 +215,19 @@ pub enum AccountCommand {
     SetLogin(LoginStatus),
     /// Ends it before its target is reached; not while a card is being exchanged.
     Complete,
+    /// Locks it for a card; the intent to exchange that one here.
+    Lock {
+        card: CardRef,
+        deadline: Timestamp,
+    },
+    /// The provider may have taken the card: it stays locked.
+    Doubt {
+        card: CardRef,
+        fence: u64,
+        attempts: u32,
+        why: Text,
+    },
+    Settle(Settlement),
 }
 
 impl Account {
@@ -198,6 +237,7 @@ impl Account {
             login: view.login,
             lock: view.lock,
             fence: view.fence,
+            used_at: view.used_at,
             redeemed: Ledger::new(view.redeemed_total, view.version),
             created_at: view.created_at,
             updated_at: view.updated_at,
@@ -214,6 +254,7 @@ impl Account {
             login: self.login,
             lock: self.lock,
             fence: self.fence,
+            used_at: self.used_at,
             redeemed_total,
             version,
             created_at: self.created_at,
@@ -281,6 +322,7 @@ impl Entity for Account {
             login: LoginStatus::Active,
             lock: None,
             fence: 0,
+            used_at: never,
             redeemed: Ledger::default(),
             created_at: never,
             updated_at: never,
@@ -295,13 +337,18 @@ impl Entity for Account {
         match *claim {}
     }
 
-    fn decide(&self, command: &AccountCommand, _at: Timestamp, _contended: bool) -> Verdict<Decision> {
+    fn decide(&self, command: &AccountCommand, at: Timestamp, _contended: bool) -> Verdict<Decision> {
         let Some(account) = &self.terms else {
             return Verdict::Refused(Rejection::NotFound(Missing::Account));
         };
         let decided = match command {
             AccountCommand::SetLogin(login) => Ok(self.set_login(account, *login)),
             AccountCommand::Complete => self.complete(account),
+            AccountCommand::Lock { card, deadline } => self.lock_for(account, card, *deadline, at),
+            AccountCommand::Doubt { card, fence, attempts, why } => {
+                Ok(self.doubt(account, card, *fence, *attempts, why))
+            }
+            AccountCommand::Settle(settlement) => self.settle(account, settlement),
         };
         match decided {
             Ok(decision) => Verdict::Granted(decision),
@@ -314,12 +361,14 @@ impl Entity for Account {
             Event::AccountCreated { account, posting } => {
                 self.terms = Some(account.clone());
                 self.redeemed.post(posting);
-                (self.created_at, self.updated_at) = (at, at);
+                (self.created_at, self.updated_at, self.used_at) = (at, at, at);
             }
             Event::AccountChanged(transition) => {
                 (self.status, self.login) = (transition.to, transition.login);
                 self.lock = transition.lock;
-                self.fence = transition.lock.map_or(self.fence, |lock| lock.fence);
+                if let Some(lock) = transition.lock {
+                    (self.fence, self.used_at) = (lock.fence, lock.since);
+                }
                 self.redeemed.post(&transition.posting);
                 self.updated_at = at;
             }
@@ -337,83 +386,5 @@ impl Entity for Account {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    const AT: Timestamp = Timestamp::from_micros(5);
-
-    fn account() -> Account {
-        let account = Arc::new(NewAccount {
-            id: AccountId::new(Uuid::nil()),
-            number: 1,
-            label: Name::stored("One".into()),
-            country: Country::parse("DE").expect("a country"),
-            plan_id: PlanId::new(Uuid::nil()),
-            target: Money::new(1_000).expect("money"),
-            payout: BasisPoints::new(9_000).expect("a share"),
-        });
-        let posting = Posting { version: 1, ..Posting::of(0) };
-        let mut owned = Account::unborn();
-        owned.apply(&Event::AccountCreated { account, posting }, AT);
-        owned
-    }
-
-    /// Takes a step with the figures that the tail would give it; says whether it changed anything.
-    fn step(account: &mut Account, command: &AccountCommand) -> Result<bool, Rejection> {
-        let mut decision = match account.decide(command, AT, false) {
-            Verdict::Granted(decision) => decision,
-            Verdict::Refused(rejection) => return Err(rejection),
-            Verdict::Wait => panic!("nothing is waited for"),
-        };
-        let before = account.view().expect("it exists");
-        let changed = !decision.is_void();
-        for event in &mut decision.own {
-            event.posting_mut().expect("a step").version = before.version + 1;
-            account.apply(event, AT);
-            let Event::AccountChanged(transition) = event else { panic!("{event:?}") };
-            assert_eq!(Some(before.after(transition, AT)), account.view(), "what the reply shows");
-        }
-        Ok(changed)
-    }
-
-    #[test]
-    fn a_new_account_waits_logged_in_and_a_repeated_step_changes_nothing() {
-        let mut account = account();
-        let view = account.view().expect("it exists");
-        assert_eq!((view.status, view.login, view.version), (AccountStatus::Waiting, LoginStatus::Active, 1));
-        let log_out = AccountCommand::SetLogin(LoginStatus::Inactive);
-        assert_eq!((step(&mut account, &log_out), step(&mut account, &log_out)), (Ok(true), Ok(false)));
-        let complete = AccountCommand::Complete;
-        assert_eq!((step(&mut account, &complete), step(&mut account, &complete)), (Ok(true), Ok(false)));
-        let view = account.view().expect("it exists");
-        assert_eq!((view.status, view.login), (AccountStatus::Completed, LoginStatus::Inactive));
-        assert_eq!(view.version, 3);
-    }
-
-    #[test]
-    fn an_account_on_which_a_card_is_exchanged_is_not_completed_but_may_be_logged_out() {
-        let mut account = account();
-        let lock = Lock {
-            redemption_id: RedemptionId::new(Uuid::nil()),
-            previous_status: AccountStatus::Waiting,
-            fence: 1,
-            since: AT,
-            deadline: AT,
-        };
-        let created =
-            Transition::created(AccountId::new(Uuid::nil()), Posting { version: 2, ..Posting::of(0) });
-        let locked = Transition { to: AccountStatus::Locking, lock: Some(lock), ..created };
-        account.apply(&Event::AccountChanged(Box::new(locked)), AT);
-        assert_eq!(step(&mut account, &AccountCommand::Complete), Err(Rejection::AccountLocked));
-        assert_eq!(step(&mut account, &AccountCommand::SetLogin(LoginStatus::Inactive)), Ok(true));
-        let view = account.view().expect("it exists");
-        assert_eq!((view.status, view.lock, view.fence), (AccountStatus::Locking, Some(lock), 1));
-    }
-
-    #[test]
-    fn before_it_is_created_there_is_no_account() {
-        let missing = Verdict::Refused(Rejection::NotFound(Missing::Account));
-        assert_eq!(Account::unborn().decide(&AccountCommand::Complete, AT, false), missing);
-    }
-}
+#[path = "account/tests.rs"]
+mod tests;

@@ -1,22 +1,25 @@
 //! A balance: a user's money, with the user's profile and the rules of the user's orders. All that takes money off it
 //! commits here, in one turn, so money needs no hold; only room for credits does.
 
-use super::distributor::Payout;
+use super::cards::{self, Cards};
 use super::entity::{Decision, Entity, Verdict};
 use super::event::{Entry, EntryKind, Event, MovementKind, Posting, StockMove};
-use super::ids::{OrderId, ProductId, TransferId, UserId, WithdrawalId};
+use super::ids::{BatchId, OrderId, ProductId, RedemptionId, TransferId, UserId, WithdrawalId};
 use super::ledger::{Ledger, has_room};
-use super::message::{Message, MessageStep, MessageTurn};
+use super::message::{Message, MessageStep, MessageTurn, Payload};
 use super::money::{Delta, Money};
 use super::order::{Failure, GoodsReturn, Order, OrderStatus, Step};
 use super::record::Snapshot;
+use super::redemption::{HandedIn, Redemption, RedemptionStatus, payout_entry};
 use super::rejection::{Missing, Rejection};
 use super::text::Text;
 use super::time::Timestamp;
 use super::user::Profile;
-use super::withdrawal::{Withdrawal, WithdrawalStatus};
+use super::withdrawal::Withdrawal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+mod withdrawals;
 
 /// What readers see of a balance, at one version. Versions count entries; 0 at registration.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -37,11 +40,25 @@ pub struct Balance {
     money: Ledger,
     /// Credits that open holds may still bring in.
     room: i64,
+    cards: Cards,
 }
 
 /// Room for a credit of this much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room(pub Money);
+
+/// What may be claimed of a balance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BalanceClaim {
+    Room(Room),
+    /// A queued card, for the lock of an account.
+    Card(RedemptionId),
+    /// A card in doubt, to be settled by an operator, with room for its payout.
+    Doubt {
+        card: RedemptionId,
+        room: Room,
+    },
+}
 
 /// What a balance's owner commits. Orders come with their lines priced under the products' holds, steps with the order as
 /// it now stands.
@@ -101,6 +118,17 @@ pub enum BalanceCommand {
     },
     /// Gives the amount back.
     RejectWithdrawal(Withdrawal),
+    /// Takes cards in whose names are held: `taken` for each shard of the directory that has some.
+    HandIn {
+        cards: Arc<HandedIn>,
+        taken: Vec<Vec<Arc<str>>>,
+    },
+    /// Cancels a card that is queued, and frees its code.
+    CancelCard(Arc<Redemption>),
+    /// The same of what is queued of a batch.
+    CancelBatch(BatchId),
+    /// Makes the payout that the message owes, and ends the message with that.
+    PayCard(MessageTurn),
     /// `order` is the one that waits for the message, if one does.
     Message {
         turn: MessageTurn,
@@ -110,12 +138,13 @@ pub enum BalanceCommand {
 
 impl Balance {
     /// A balance as it was stored.
-    pub fn stored(view: BalanceView) -> Self {
+    pub fn stored(view: BalanceView, cards: Cards) -> Self {
         Self {
             id: view.user_id,
             profile: Some(view.profile),
             money: Ledger::new(view.amount, view.version),
             room: 0,
+            cards,
         }
     }
 
@@ -130,9 +159,14 @@ impl Balance {
         Some(BalanceView { user_id: self.id, profile: self.profile.clone()?, amount, version })
     }
 
-    /// Room under open holds.
-    pub const fn open_holds(&self) -> i64 {
-        self.room
+    /// Room and cards under open holds.
+    pub fn open_holds(&self) -> i64 {
+        self.room + self.cards.held()
+    }
+
+    /// Cards that have not come to an end.
+    pub const fn cards(&self) -> &Cards {
+        &self.cards
     }
 
     fn entry(&self, kind: EntryKind, delta: Delta) -> Entry {
@@ -236,75 +270,13 @@ impl Balance {
     /// Giving up the message of a pending order ends the order.
     fn step_message(turn: &MessageTurn, order: Option<&Arc<Order>>) -> Result<Decision, Rejection> {
         let mut decision = turn.decide()?;
+        let payload = turn.open.as_ref().map(|open| open.message.payload);
+        if let (MessageStep::Purge, Some(Payload::RedeemCard { .. })) = (&turn.step, payload) {
+            return Err(Rejection::RedemptionState { status: RedemptionStatus::Succeeded });
+        }
         let waits = |order: &&Arc<Order>| order.status == OrderStatus::Pending;
         if let (MessageStep::Purge, Some(order)) = (&turn.step, order.filter(waits)) {
             decision.own.push(order.failed(&Arc::new(Failure::purged())));
-        }
-        Ok(decision)
-    }
-
-    fn request_withdrawal(
-        &self,
-        id: WithdrawalId,
-        amount: Money,
-        at: Timestamp,
-    ) -> Result<Decision, Rejection> {
-        self.spend(amount)?;
-        let withdrawal = Withdrawal {
-            id,
-            user_id: self.id,
-            amount,
-            status: WithdrawalStatus::Pending,
-            created_at: at,
-            updated_at: at,
-        };
-        let own = vec![
-            Event::WithdrawalRequested(Arc::new(withdrawal)),
-            self.withdrawal_entry(EntryKind::Withdrawal, &withdrawal, -amount.minor()),
-        ];
-        Ok(Decision { own, ..Decision::default() })
-    }
-
-    fn withdrawal_entry(&self, kind: EntryKind, withdrawal: &Withdrawal, delta: Delta) -> Event {
-        let reference = Some(Text::stored(withdrawal.id.to_string()));
-        Event::EntryPosted(Entry { reference, ..self.entry(kind, delta) })
-    }
-
-    fn end_withdrawal(
-        &self,
-        withdrawal: &Withdrawal,
-        step: Result<Step, Rejection>,
-        status: WithdrawalStatus,
-    ) -> Result<Decision, Rejection> {
-        if step? == Step::Done {
-            return Ok(Decision::default().showing(Snapshot::Withdrawal(*withdrawal)));
-        }
-        let (withdrawal_id, user_id) = (withdrawal.id, self.id);
-        let ended = Event::WithdrawalEnded { withdrawal_id, user_id, status };
-        Ok(Decision::one(ended).showing(Snapshot::Withdrawal(Withdrawal { status, ..*withdrawal })))
-    }
-
-    fn complete_withdrawal(
-        &self,
-        withdrawal: &Withdrawal,
-        message: &Arc<Message>,
-    ) -> Result<Decision, Rejection> {
-        let mut decision =
-            self.end_withdrawal(withdrawal, withdrawal.complete(), WithdrawalStatus::Completed)?;
-        if !decision.is_void() {
-            let (user_id, withdrawal_id) = (self.id, withdrawal.id);
-            let (posting, message) = (Posting::of(withdrawal.amount.minor()), message.clone());
-            decision.foreign.push(Event::PayoutCounted(Payout { user_id, withdrawal_id, posting, message }));
-        }
-        Ok(decision)
-    }
-
-    fn reject_withdrawal(&self, withdrawal: &Withdrawal) -> Result<Decision, Rejection> {
-        let mut decision =
-            self.end_withdrawal(withdrawal, withdrawal.reject(), WithdrawalStatus::Rejected)?;
-        if !decision.is_void() {
-            let back = withdrawal.amount.minor();
-            decision.own.push(self.withdrawal_entry(EntryKind::WithdrawalRejected, withdrawal, back));
         }
         Ok(decision)
     }
@@ -326,6 +298,17 @@ impl Balance {
         decision.own.push(Event::EntryPosted(entry));
         decision.foreign = moves(order.units(), 1, MovementKind::Cancel, Some(order.id));
         Ok(decision)
+    }
+
+    /// A message of another attempt pays nothing.
+    fn pay_card(&self, turn: &MessageTurn) -> Result<Decision, Rejection> {
+        let mut done = turn.decide()?;
+        let payload = turn.open.as_ref().map(|open| open.message.payload);
+        if let (false, Some(Payload::RedeemCard { redemption_id, payout })) = (done.is_void(), payload) {
+            let entry = payout_entry(redemption_id, self.id, Posting::of(payout.minor()));
+            done.own.insert(0, Event::EntryPosted(entry));
+        }
+        Ok(done)
     }
 
     fn advance(&self, order: &Arc<Order>, status: OrderStatus) -> Decision {
@@ -405,27 +388,40 @@ fn moves(
 }
 
 impl Entity for Balance {
-    type Claim = Room;
+    type Claim = BalanceClaim;
     type Grant = ();
     type Command = BalanceCommand;
 
     fn unborn() -> Self {
-        Self { id: UserId::new(0), profile: None, money: Ledger::default(), room: 0 }
+        Self { id: UserId::new(0), profile: None, money: Ledger::default(), room: 0, cards: Cards::default() }
     }
 
-    fn claim(&mut self, claim: &Room, _contended: bool) -> Verdict<()> {
+    fn claim(&mut self, claim: &BalanceClaim, _contended: bool) -> Verdict<()> {
         if self.profile.is_none() {
             return Verdict::Refused(Rejection::NotFound(Missing::User));
         }
-        let verdict = self.receive(claim.0);
+        let Room(amount) = match claim {
+            BalanceClaim::Room(room) => room,
+            BalanceClaim::Card(id) => return self.cards.claim(*id),
+            BalanceClaim::Doubt { card, room } => match self.cards.doubt(*card) {
+                Verdict::Granted(()) => room,
+                otherwise => return otherwise,
+            },
+        };
+        let verdict = self.receive(*amount);
         if verdict == Verdict::Granted(()) {
-            self.room += claim.0.minor();
+            self.room += amount.minor();
         }
         verdict
     }
 
-    fn release(&mut self, claim: &Room) {
-        self.room -= claim.0.minor();
+    fn release(&mut self, claim: &BalanceClaim) {
+        match claim {
+            BalanceClaim::Room(Room(amount)) | BalanceClaim::Doubt { room: Room(amount), .. } => {
+                self.room -= amount.minor();
+            }
+            BalanceClaim::Card(id) => self.cards.release(*id),
+        }
     }
 
     fn decide(&self, command: &BalanceCommand, at: Timestamp, _contended: bool) -> Verdict<Decision> {
@@ -444,6 +440,10 @@ impl Entity for Balance {
                 self.complete_withdrawal(withdrawal, message)
             }
             BalanceCommand::RejectWithdrawal(withdrawal) => self.reject_withdrawal(withdrawal),
+            BalanceCommand::HandIn { cards, taken } => Ok(cards::handed_in(cards, taken)),
+            BalanceCommand::CancelCard(card) => return self.cards.cancel(card),
+            BalanceCommand::CancelBatch(id) => Ok(self.cards.cancel_batch(*id)),
+            BalanceCommand::PayCard(turn) => self.pay_card(turn),
             BalanceCommand::Message { turn, order } => Self::step_message(turn, order.as_ref()),
             BalanceCommand::Ship { order, message } => self.ship(order, message),
             BalanceCommand::Deliver(order) => self.step(order, order.deliver(), OrderStatus::Delivered),
@@ -464,13 +464,20 @@ impl Entity for Balance {
         }
     }
 
-    fn apply(&mut self, event: &Event, _at: Timestamp) {
+    fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::UserRegistered { user_id, profile } => {
                 self.id = *user_id;
                 self.profile = Some(profile.clone());
             }
             Event::EntryPosted(entry) => self.money.post(&entry.posting),
+            Event::CardsHandedIn(_) => self.cards.apply(event, at),
+            Event::RedemptionStepped(step) => {
+                if let Some(posting) = &step.paid {
+                    self.money.post(posting);
+                }
+                self.cards.apply(event, at);
+            }
             _ => {}
         }
     }

@@ -25,7 +25,10 @@ fn profile() -> Arc<Profile> {
 }
 
 fn balance(amount: i64) -> Balance {
-    Balance::stored(BalanceView { user_id: UserId::new(1), profile: profile(), amount, version: 3 })
+    Balance::stored(
+        BalanceView { user_id: UserId::new(1), profile: profile(), amount, version: 3 },
+        Cards::default(),
+    )
 }
 
 fn money(minor: i64) -> Money {
@@ -127,6 +130,10 @@ fn moved(events: &[Event]) -> BTreeMap<u64, i64> {
 
 fn amount(balance: &Balance) -> i64 {
     balance.view().expect("registered").amount
+}
+
+fn room(minor: i64) -> BalanceClaim {
+    BalanceClaim::Room(Room(money(minor)))
 }
 
 #[test]
@@ -286,12 +293,12 @@ fn a_credit_without_room_is_refused_and_with_room_under_holds_it_waits() {
     let credit =
         |minor| BalanceCommand::Increment { amount: money(minor), reference: None, description: None };
     assert_eq!(refused(run(&mut balance, &credit(11), None)), Rejection::BalanceLimit);
-    assert_eq!(refused(balance.claim(&Room(money(11)), false)), Rejection::BalanceLimit);
-    granted(balance.claim(&Room(money(6)), false));
+    assert_eq!(refused(balance.claim(&room(11), false)), Rejection::BalanceLimit);
+    granted(balance.claim(&room(6), false));
     assert_eq!(run(&mut balance, &credit(5), None), Verdict::Wait);
-    assert_eq!(balance.claim(&Room(money(5)), false), Verdict::Wait);
+    assert_eq!(balance.claim(&room(5), false), Verdict::Wait);
     granted(run(&mut balance, &credit(4), None));
-    balance.release(&Room(money(6)));
+    balance.release(&room(6));
     granted(run(&mut balance, &credit(6), None));
     assert_eq!((amount(&balance), balance.open_holds()), (LIMIT, 0));
 }
@@ -302,7 +309,7 @@ fn a_balance_that_does_not_exist_yet_is_not_found() {
     let missing = Rejection::NotFound(Missing::User);
     let credit = BalanceCommand::Increment { amount: money(1), reference: None, description: None };
     assert_eq!(refused(run(&mut balance, &credit, None)), missing);
-    assert_eq!(refused(balance.claim(&Room(money(1)), false)), missing);
+    assert_eq!(refused(balance.claim(&room(1), false)), missing);
     balance.apply(&Event::UserRegistered { user_id: UserId::new(1), profile: profile() }, AT);
     granted(run(&mut balance, &credit, None));
     assert_eq!((amount(&balance), balance.version()), (1, 1));

@@ -35,6 +35,7 @@ impl UniqueName {
         match self.namespace {
             Namespace::Email => Rejection::EmailTaken,
             Namespace::Sku => Rejection::SkuTaken,
+            Namespace::Card => Rejection::CodeAlreadyUsed,
         }
     }
 }
@@ -114,18 +115,25 @@ impl Directory {
 
     /// Notes the position of a change of one of this shard's names, so that [`Self::forget`] can let go of it.
     pub fn note(&mut self, event: &Event, seq: Seq) {
-        let (name, holder) = match event {
-            Event::NameTaken { namespace, name, holder } => ((*namespace, name), Some(*holder)),
-            Event::NameFreed { namespace, name } => ((*namespace, name), None),
+        let (namespace, names, holder) = match event {
+            Event::NameTaken { namespace, name, holder } => {
+                (*namespace, std::slice::from_ref(name), Some(*holder))
+            }
+            Event::NamesTaken { namespace, names, holder } => (*namespace, &names[..], Some(*holder)),
+            Event::NameFreed { namespace, name } => (*namespace, std::slice::from_ref(name), None),
+            Event::NamesFreed { namespace, names } => (*namespace, &names[..], None),
             _ => return,
         };
-        let name = UniqueName { namespace: name.0, name: name.1.clone() };
-        if self.shard != Some(name.shard()) {
-            return;
-        }
-        let newest = self.recent.get(&name).is_none_or(|(_, known)| *known < seq);
-        if newest {
-            self.recent.insert(name, (holder, seq));
+        for name in names {
+            let name = UniqueName { namespace, name: name.clone() };
+            if self.shard != Some(name.shard()) {
+                // Names of one event are of one shard.
+                return;
+            }
+            let newest = self.recent.get(&name).is_none_or(|(_, known)| *known < seq);
+            if newest {
+                self.recent.insert(name, (holder, seq));
+            }
         }
     }
 
@@ -159,7 +167,8 @@ fn taken(sought: &SoughtName, holder: u64) -> Event {
 }
 
 impl Entity for Directory {
-    type Claim = SoughtName;
+    /// All of them, or none.
+    type Claim = Vec<SoughtName>;
     type Grant = ();
     type Command = DirectoryCommand;
 
@@ -167,16 +176,26 @@ impl Entity for Directory {
         Self::stored(ShardId::new(0), 0, 0)
     }
 
-    fn claim(&mut self, claim: &SoughtName, _contended: bool) -> Verdict<()> {
-        let verdict = self.check(claim);
-        if verdict == Verdict::Granted(()) {
-            self.held.insert(claim.name.clone());
+    fn claim(&mut self, claim: &Vec<SoughtName>, _contended: bool) -> Verdict<()> {
+        let mut is_free = true;
+        for sought in claim {
+            match self.check(sought) {
+                Verdict::Granted(()) => {}
+                Verdict::Refused(rejection) => return Verdict::Refused(rejection),
+                Verdict::Wait => is_free = false,
+            }
         }
-        verdict
+        if !is_free {
+            return Verdict::Wait;
+        }
+        self.held.extend(claim.iter().map(|sought| sought.name.clone()));
+        Verdict::Granted(())
     }
 
-    fn release(&mut self, claim: &SoughtName) {
-        self.held.remove(&claim.name);
+    fn release(&mut self, claim: &Vec<SoughtName>) {
+        for sought in claim {
+            self.held.remove(&sought.name);
+        }
     }
 
     fn decide(&self, command: &DirectoryCommand, _at: Timestamp, _contended: bool) -> Verdict<Decision> {
@@ -247,6 +266,7 @@ mod tests {
         let name = UniqueName { namespace: Namespace::Sku, name: "A-1".into() };
         let mut directory = Directory::stored(name.shard(), 0, 0);
         let sought = SoughtName { name: name.clone(), stored: None };
+        let sought = vec![sought];
         assert_eq!(directory.claim(&sought, false), Verdict::Granted(()));
         assert_eq!(directory.claim(&sought, false), Verdict::Wait);
         directory.release(&sought);
@@ -254,7 +274,26 @@ mod tests {
         directory.note(&event, Seq::new(3));
         assert_eq!(directory.claim(&sought, false), Verdict::Refused(Rejection::SkuTaken));
         directory.note(&Event::NameFreed { namespace: Namespace::Sku, name: "A-1".into() }, Seq::new(4));
-        let stale = SoughtName { name, stored: Some(7) };
+        let stale = vec![SoughtName { name, stored: Some(7) }];
         assert_eq!(directory.claim(&stale, false), Verdict::Granted(()));
+    }
+
+    #[test]
+    fn of_several_names_all_are_held_or_none() {
+        // Any shard's: what it is asked for is not looked at.
+        let sought = |name: &str, stored| SoughtName {
+            name: UniqueName { namespace: Namespace::Card, name: name.into() },
+            stored,
+        };
+        let mut directory = Directory::stored(ShardId::new(0), 0, 0);
+        let (first, second) = (vec![sought("a", None)], vec![sought("b", None), sought("a", None)]);
+        assert_eq!(directory.claim(&first, false), Verdict::Granted(()));
+        assert_eq!(directory.claim(&second, false), Verdict::Wait);
+        assert_eq!(directory.open_holds(), 1);
+        let taken = vec![sought("b", None), sought("a", None), sought("c", Some(7))];
+        assert_eq!(directory.claim(&taken, false), Verdict::Refused(Rejection::CodeAlreadyUsed));
+        directory.release(&first);
+        assert_eq!(directory.claim(&second, false), Verdict::Granted(()));
+        assert_eq!(directory.open_holds(), 2);
     }
 }

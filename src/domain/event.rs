@@ -11,12 +11,14 @@ use super::money::Delta;
 use super::order::{Failure, GoodsReturn, Order, OrderStatus};
 use super::plan::Plan;
 use super::product::Details;
+use super::redemption::{HandedIn, RedemptionStep};
 use super::session::SessionGrant;
 use super::text::Text;
 use super::time::Timestamp;
 use super::user::Profile;
 use super::withdrawal::{Withdrawal, WithdrawalStatus};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One step of an entity's running total. The tail of the journal fills `total` and `version` when the record is
@@ -61,6 +63,8 @@ pub enum EntryKind {
     TransferOut,
     Withdrawal,
     WithdrawalRejected,
+    /// The user's share of a gift card.
+    Payout,
 }
 
 macro_rules! words {
@@ -97,6 +101,7 @@ words!(EntryKind {
     TransferOut = "transfer_out",
     Withdrawal = "withdrawal",
     WithdrawalRejected = "withdrawal_rejected",
+    Payout = "payout",
 });
 
 /// The kinds of unique names.
@@ -106,9 +111,11 @@ pub enum Namespace {
     Email,
     /// SKUs, as written; held by products.
     Sku,
+    /// Keyed hashes of gift cards' codes; held by the users who handed them in.
+    Card,
 }
 
-words!(Namespace { Email = "email", Sku = "sku" });
+words!(Namespace { Email = "email", Sku = "sku", Card = "card" });
 
 /// A stock movement's particulars.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -224,6 +231,19 @@ pub enum Event {
     },
     /// Boxed, for it is larger than what is sold a thousand times a second.
     AccountChanged(Box<Transition>),
+    CardsHandedIn(Arc<HandedIn>),
+    /// Boxed as transitions are.
+    RedemptionStepped(Box<RedemptionStep>),
+    /// Of one shard of the directory, as their freeing is.
+    NamesTaken {
+        namespace: Namespace,
+        names: Vec<Arc<str>>,
+        holder: u64,
+    },
+    NamesFreed {
+        namespace: Namespace,
+        names: Vec<Arc<str>>,
+    },
 }
 
 impl Event {
@@ -237,6 +257,25 @@ impl Event {
             | Self::MessageDone(message)
             | Self::MessageRetried { message, .. }
             | Self::MessagePurged(message) => Some(*message),
+            Self::RedemptionStepped(step) => step.owed.as_ref().map(|message| message.reference()),
+            _ => None,
+        }
+    }
+
+    /// The message that this event queues, if it queues one.
+    pub fn queued(&self) -> Option<&Arc<Message>> {
+        match self {
+            Self::MessageQueued(message) | Self::PayoutCounted(Payout { message, .. }) => Some(message),
+            Self::RedemptionStepped(step) => step.owed.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The balance entry that this event posts, if it posts one.
+    pub fn entry(&self) -> Option<Cow<'_, Entry>> {
+        match self {
+            Self::EntryPosted(entry) => Some(Cow::Borrowed(entry)),
+            Self::RedemptionStepped(step) => step.entry().map(Cow::Owned),
             _ => None,
         }
     }
@@ -264,6 +303,7 @@ impl Event {
                 Some(posting)
             }
             Self::AccountChanged(transition) => Some(&transition.posting),
+            Self::RedemptionStepped(step) => step.paid.as_ref(),
             Self::UserRegistered { .. }
             | Self::OrderPlaced(_)
             | Self::OrderAdvanced { .. }
@@ -283,7 +323,10 @@ impl Event {
             | Self::WithdrawalEnded { .. }
             | Self::DistributorUpgraded(_)
             | Self::LevelsSet(_)
-            | Self::PlanCreated(_) => None,
+            | Self::PlanCreated(_)
+            | Self::CardsHandedIn(_)
+            | Self::NamesTaken { .. }
+            | Self::NamesFreed { .. } => None,
         }
     }
 
@@ -298,6 +341,7 @@ impl Event {
                 Some(posting)
             }
             Self::AccountChanged(transition) => Some(&mut transition.posting),
+            Self::RedemptionStepped(step) => step.paid.as_mut(),
             _ => None,
         }
     }

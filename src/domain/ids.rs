@@ -74,6 +74,10 @@ id!(
     RedemptionId(Uuid)
 );
 id!(
+    /// Cards that were handed in together, UUIDv7.
+    BatchId(Uuid)
+);
+id!(
     /// A directory shard: `0..DIRECTORY_SHARDS`.
     ShardId(u16)
 );

@@ -4,7 +4,7 @@
 
 use super::entity::Decision;
 use super::event::{Event, words};
-use super::ids::{MessageId, OrderId, UserId, WithdrawalId};
+use super::ids::{MessageId, OrderId, RedemptionId, UserId, WithdrawalId};
 use super::money::Money;
 use super::order::Pricing;
 use super::rejection::{Missing, Rejection};
@@ -23,12 +23,15 @@ pub enum MessageKind {
     OrderShipped,
     /// Looks whether a distributor has reached a higher level.
     UpgradeCheck,
+    /// Pays a gift card that was exchanged while its user's balance had no room.
+    RedeemCard,
 }
 
 words!(MessageKind {
     ProcessOrder = "process_order",
     OrderShipped = "order_shipped",
     UpgradeCheck = "upgrade_check",
+    RedeemCard = "redeem_card",
 });
 
 /// Which of a user's owners keeps a message: the one that commits its effect.
@@ -39,11 +42,11 @@ pub enum Keeper {
 }
 
 impl MessageKind {
-    pub const ALL: [Self; 3] = [Self::ProcessOrder, Self::OrderShipped, Self::UpgradeCheck];
+    pub const ALL: [Self; 4] = [Self::ProcessOrder, Self::OrderShipped, Self::UpgradeCheck, Self::RedeemCard];
 
     pub const fn keeper(self) -> Keeper {
         match self {
-            Self::ProcessOrder | Self::OrderShipped => Keeper::Balance,
+            Self::ProcessOrder | Self::OrderShipped | Self::RedeemCard => Keeper::Balance,
             Self::UpgradeCheck => Keeper::Distributor,
         }
     }
@@ -65,6 +68,10 @@ pub enum Payload {
     UpgradeCheck {
         withdrawal_id: Option<WithdrawalId>,
     },
+    RedeemCard {
+        redemption_id: RedemptionId,
+        payout: Money,
+    },
 }
 
 /// What is kept in order: messages of one kind with the same key are done one after the other.
@@ -72,6 +79,7 @@ pub enum Payload {
 pub enum MessageKey {
     Order(OrderId),
     Distributor(UserId),
+    Redemption(RedemptionId),
 }
 
 impl std::fmt::Display for MessageKey {
@@ -79,6 +87,7 @@ impl std::fmt::Display for MessageKey {
         match self {
             Self::Order(id) => id.fmt(out),
             Self::Distributor(id) => id.fmt(out),
+            Self::Redemption(id) => id.fmt(out),
         }
     }
 }
@@ -99,6 +108,7 @@ impl Message {
             Payload::ProcessOrder { .. } => MessageKind::ProcessOrder,
             Payload::OrderShipped { .. } => MessageKind::OrderShipped,
             Payload::UpgradeCheck { .. } => MessageKind::UpgradeCheck,
+            Payload::RedeemCard { .. } => MessageKind::RedeemCard,
         }
     }
 
@@ -108,6 +118,7 @@ impl Message {
                 MessageKey::Order(order_id)
             }
             Payload::UpgradeCheck { .. } => MessageKey::Distributor(self.user_id),
+            Payload::RedeemCard { redemption_id, .. } => MessageKey::Redemption(redemption_id),
         }
     }
 

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod balance;
 pub mod card;
+pub mod cards;
 pub mod country;
 pub mod directory;
 pub mod distributor;
@@ -23,6 +24,7 @@ pub mod outcome;
 pub mod plan;
 pub mod product;
 pub mod record;
+pub mod redemption;
 pub mod rejection;
 pub mod session;
 pub mod text;
@@ -32,8 +34,8 @@ pub mod withdrawal;
 
 pub use event::{EntryKind, Event, MovementKind, Posting};
 pub use ids::{
-    AccountId, FamilyId, MessageId, OrderId, PlanId, ProductId, RedemptionId, ReturnId, Seq, TransferId,
-    UserId, WithdrawalId,
+    AccountId, BatchId, FamilyId, MessageId, OrderId, PlanId, ProductId, RedemptionId, ReturnId, Seq,
+    TransferId, UserId, WithdrawalId,
 };
 pub use money::{Delta, LIMIT, Money, Quantity, Stock, StockChange};
 pub use outcome::Outcome;

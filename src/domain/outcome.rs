@@ -1,15 +1,16 @@
 //! What a caller is told: a pure function of the committed record, so that the reply to a retry, also after a restart,
 //! is the first reply again.
 
-use super::account::AccountView;
+use super::account::{AccountView, Lock};
 use super::event::{Entry, Event, MovementKind};
-use super::ids::{OrderId, ProductId, Seq, TransferId, UserId};
+use super::ids::{BatchId, OrderId, ProductId, Seq, TransferId, UserId};
 use super::level::Levels;
 use super::money::Money;
 use super::order::{GoodsReturn, Order, OrderStatus};
 use super::plan::Plan;
 use super::product::ProductView;
 use super::record::{Batch, Operation, Record, Snapshot};
+use super::redemption::{CardProblem, HandedIn, Redemption};
 use super::rejection::Rejection;
 use super::time::Timestamp;
 use super::user::Role;
@@ -54,6 +55,22 @@ pub enum Outcome {
     PlanCreated(Arc<Plan>),
     /// The account that came to be, or after the step.
     Account(Arc<AccountView>),
+    /// The redemption as it was handed in, or after the step; without its code.
+    Redemption(Arc<Redemption>),
+    /// An exchange was doubted or ended.
+    ExchangeStepped,
+    /// With the lock that it got.
+    ExchangeStarted(Lock),
+    /// How many cards were taken in, and the places of those that were not.
+    BatchHandedIn {
+        batch_id: BatchId,
+        total: u32,
+        rejected: Vec<(u32, CardProblem)>,
+    },
+    /// How many of the batch's cards were cancelled.
+    BatchCancelled {
+        count: u32,
+    },
     /// How many accounts came to be, and the places of those that did not because there is no such plan.
     AccountsImported {
         count: u32,
@@ -117,12 +134,19 @@ impl Outcome {
             (_, Some(Snapshot::Withdrawal(withdrawal))) => Some(Self::Withdrawal(*withdrawal)),
             (_, Some(Snapshot::Batch(batch))) => Some(Self::Batch(*batch)),
             (_, Some(Snapshot::Account(view))) => Some(Self::Account(view.clone())),
+            (_, Some(Snapshot::Redemption(card))) => Some(Self::Redemption(card.clone())),
+            (Operation::DoubtRedemption | Operation::EndRedemption, _) => Some(Self::ExchangeStepped),
+            (Operation::CancelBatch, _) => Some(Self::BatchCancelled { count: 0 }),
             (_, Some(Snapshot::LeftOut(left_out))) => {
                 Some(Self::AccountsImported { count: 0, left_out: left_out.clone() })
             }
-            (Operation::StepMessage | Operation::DecideOrder | Operation::CheckUpgrade, _) => {
-                Some(Self::MessageStepped)
-            }
+            (
+                Operation::StepMessage
+                | Operation::DecideOrder
+                | Operation::CheckUpgrade
+                | Operation::PayCard,
+                _,
+            ) => Some(Self::MessageStepped),
             _ => None,
         }
     }
@@ -172,7 +196,8 @@ impl Outcome {
             Operation::DecideOrder
             | Operation::StepMessage
             | Operation::CheckUpgrade
-            | Operation::QueueCheck => Some(Self::MessageStepped),
+            | Operation::QueueCheck
+            | Operation::PayCard => Some(Self::MessageStepped),
             Operation::RequestWithdrawal => record.events.iter().find_map(|event| match event {
                 Event::WithdrawalRequested(withdrawal) => Some(Self::Withdrawal(**withdrawal)),
                 _ => None,
@@ -211,6 +236,22 @@ impl Outcome {
                 _ => None,
             },
             Operation::SetLogin | Operation::CompleteAccount => stepped_account(record, snapshot),
+            Operation::HandInCards => record.events.iter().find_map(|event| match event {
+                Event::CardsHandedIn(cards) => handed_in(cards, record.at),
+                _ => None,
+            }),
+            Operation::CancelRedemption | Operation::ResolveRedemption => stepped_card(record, snapshot),
+            Operation::CancelBatch => {
+                let cancelled =
+                    record.events.iter().filter(|event| matches!(event, Event::RedemptionStepped(_)));
+                // A batch has fewer than 2^32 cards.
+                Some(Self::BatchCancelled { count: cancelled.count() as u32 })
+            }
+            Operation::StartRedemption => match snapshot {
+                Some(Snapshot::Lock(lock)) => Some(Self::ExchangeStarted(*lock)),
+                _ => None,
+            },
+            Operation::DoubtRedemption | Operation::EndRedemption => Some(Self::ExchangeStepped),
         }
     }
 }
@@ -275,6 +316,31 @@ fn item(record: &Record, snapshot: Option<&Snapshot>) -> Option<ProductView> {
     };
     let (stock, version) = (posting.total, posting.version);
     Some(ProductView { product_id, details, stock, version, updated_at: record.at })
+}
+
+/// What a code is sealed in goes to nobody who asks.
+fn handed_in(cards: &HandedIn, at: Timestamp) -> Option<Outcome> {
+    Some(match cards.batch_id {
+        None => {
+            let card = cards.redemptions(at).next()?;
+            Outcome::Redemption(Arc::new(Redemption { code: None, ..card }))
+        }
+        Some(batch_id) => Outcome::BatchHandedIn {
+            batch_id,
+            // A batch has fewer than 2^32 cards.
+            total: cards.cards.len() as u32,
+            rejected: cards.rejected.clone(),
+        },
+    })
+}
+
+fn stepped_card(record: &Record, snapshot: Option<&Snapshot>) -> Option<Outcome> {
+    let Some(Snapshot::Redemption(before)) = snapshot else { return None };
+    let mut card = Redemption::clone(before);
+    for event in &record.events {
+        card.apply(event, record.at);
+    }
+    Some(Outcome::Redemption(Arc::new(card)))
 }
 
 fn stepped_account(record: &Record, snapshot: Option<&Snapshot>) -> Option<Outcome> {

@@ -1,11 +1,12 @@
 //! The unit of the journal: one atomic set of events with its position, cause and, when the caller gave an
 //! idempotency key, the key that it answers. Serialised with postcard behind a version byte (`journal/codec`).
 
-use super::account::AccountView;
+use super::account::{AccountView, Lock};
 use super::event::Event;
 use super::ids::{Seq, UserId};
 use super::order::Order;
 use super::product::{Details, ProductView};
+use super::redemption::Redemption;
 use super::rejection::Rejection;
 use super::time::Timestamp;
 use super::withdrawal::Withdrawal;
@@ -54,6 +55,15 @@ pub enum Operation {
     ImportAccounts,
     SetLogin,
     CompleteAccount,
+    HandInCards,
+    CancelRedemption,
+    CancelBatch,
+    StartRedemption,
+    DoubtRedemption,
+    EndRedemption,
+    ResolveRedemption,
+    /// A payout that had no room on its balance is made.
+    PayCard,
 }
 
 /// A key's claim on the record: both are keyed hashes, so neither can be guessed from the journal or the store.
@@ -82,6 +92,10 @@ pub enum Snapshot {
     Account(Arc<AccountView>),
     /// Places of accounts that an import left out.
     LeftOut(Vec<u32>),
+    /// As it was before the record, without its code.
+    Redemption(Arc<Redemption>),
+    /// The lock that an exchange got.
+    Lock(Lock),
 }
 
 /// What an operation made of many has done.
@@ -114,4 +128,17 @@ pub struct Record {
     /// Only with a key and without events.
     pub refusal: Option<Refusal>,
     pub events: Vec<Event>,
+}
+
+impl Record {
+    /// About how many rows it makes in the store.
+    pub fn rows(&self) -> usize {
+        let rows = |event: &Event| match event {
+            Event::CardsHandedIn(cards) => 1 + cards.cards.len(),
+            Event::NamesTaken { names, .. } | Event::NamesFreed { names, .. } => names.len(),
+            Event::OrderPlaced(order) => 1 + order.lines.len(),
+            _ => 1,
+        };
+        self.events.iter().map(rows).sum()
+    }
 }

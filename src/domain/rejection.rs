@@ -3,6 +3,7 @@
 use super::ids::{PlanId, ProductId};
 use super::money::Money;
 use super::order::OrderStatus;
+use super::redemption::RedemptionStatus;
 use super::withdrawal::WithdrawalStatus;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -18,6 +19,7 @@ pub enum Missing {
     Withdrawal,
     Plan,
     Account,
+    Redemption,
 }
 
 impl Missing {
@@ -31,6 +33,7 @@ impl Missing {
             Self::Withdrawal => "withdrawal",
             Self::Plan => "plan",
             Self::Account => "redemption account",
+            Self::Redemption => "redemption",
         }
     }
 }
@@ -84,6 +87,12 @@ pub enum Rejection {
     UnknownPlan { plan_id: PlanId },
     #[error("a card is being exchanged on the account; try again once that has ended")]
     AccountLocked,
+    #[error("this card was handed in already; one that the provider refused may be handed in again")]
+    CodeAlreadyUsed,
+    #[error("the redemption is {}", status.word())]
+    RedemptionState { status: RedemptionStatus },
+    #[error("the account is not free any more")]
+    AccountNotFree,
 }
 
 /// Which rule a state refused by.
@@ -115,7 +124,12 @@ impl Rejection {
             Self::PriceChanged { .. } => "price_changed",
             Self::BalanceLimit => "balance_limit",
             Self::StockLimit { .. } => "stock_limit",
-            Self::InvalidState { .. } | Self::WithdrawalEnded { .. } | Self::AccountLocked => "invalid_state",
+            Self::InvalidState { .. }
+            | Self::WithdrawalEnded { .. }
+            | Self::AccountLocked
+            | Self::AccountNotFree
+            | Self::RedemptionState { .. } => "invalid_state",
+            Self::CodeAlreadyUsed => "code_already_used",
             Self::EmailTaken => "email_taken",
             Self::SkuTaken => "sku_taken",
             Self::VersionConflict { .. } => "version_conflict",
@@ -139,6 +153,9 @@ impl Rejection {
             | Self::InvalidState { .. }
             | Self::WithdrawalEnded { .. }
             | Self::AccountLocked
+            | Self::AccountNotFree
+            | Self::CodeAlreadyUsed
+            | Self::RedemptionState { .. }
             | Self::EmailTaken
             | Self::SkuTaken
             | Self::VersionConflict { .. } => true,

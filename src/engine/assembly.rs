@@ -1,5 +1,6 @@
 //! The last step of a start: everything that was opened and checked becomes a running engine.
 
+use super::card_codes::CardCodes;
 use super::data_dir::DataDir;
 use super::fingerprints::Fingerprints;
 use super::housekeeping::on_stored;
@@ -8,20 +9,22 @@ use super::start_error::StartError;
 use super::store_runtime::{RuntimeKeeper, run};
 use super::{Acknowledged, Engine, Inner, passwords::Passwords, restore};
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::domain::Seq;
 use crate::journal::disk::Disk;
 use crate::journal::recover::Recovered;
 use crate::journal::{Halt, Journal, Position, writer};
 use crate::messages::Board;
-use crate::messages::dispatcher::Control;
 use crate::owners::ground::Limits;
 use crate::owners::homes::Homes;
 use crate::owners::index::{Revocations, UnstoredObjects};
 use crate::owners::{Ground, Supervisor, admission::Admission};
+use crate::redemption::{self, exchanger::EXCHANGES_MAX};
 use crate::store::write_behind::{Status, WriteBehind};
 use crate::store::{Lease, Store, StoreReader};
 use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// The longest life of an access token that the configuration allows.
@@ -36,6 +39,7 @@ pub(super) struct Parts {
     pub directory: DataDir,
     pub disk: Arc<dyn Disk>,
     pub secret: Vec<u8>,
+    pub card_codes: CardCodes,
     pub keeper: RuntimeKeeper,
     pub store: Arc<dyn Store>,
     pub recovered: Recovered,
@@ -45,7 +49,8 @@ pub(super) struct Parts {
 
 /// Starts the journal's threads, the owners' and the write-behind, and whatever runs beside them.
 pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
-    let Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next } = parts;
+    let Parts { options, clock, directory, disk, secret, card_codes, keeper, store, recovered, lease, next } =
+        parts;
     let runtime = keeper.handle();
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
     let halt = Arc::new(Halt::default());
@@ -55,17 +60,7 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
             .map_err(failed)?;
     let stored = Arc::new(Position::new(lease.watermark, halt.clone()));
     let durable = journal.durable().clone();
-    // Tokens may have been made under a longer life than today's.
-    let kept = options.access_token_seconds.max(ACCESS_TOKEN_SECONDS_MAX) + REVOCATION_MARGIN_SECONDS;
-    let revocations = Revocations::new(kept);
-    let since = clock.now().plus_seconds(-kept);
-    let revoked = {
-        let store = store.clone();
-        run(&runtime, async move { store.revoked_since(since).await }).await??
-    };
-    for family in &revoked.value {
-        revocations.add(*family, revoked.watermark, clock.now());
-    }
+    let revocations = revoked(&options, clock.as_ref(), &runtime, &store).await?;
     let fingerprint_key = {
         let store = store.clone();
         run(&runtime, async move { store.fingerprint_key().await }).await??
@@ -74,6 +69,8 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     let board = Arc::new(board);
     let succeeded = restore::messages(&runtime, &store, &board).await?;
     let pending = restore::pending(&runtime, &store).await?;
+    let (cards, card_listener) = redemption::Board::new();
+    let (pools, under_way) = restore::cards(&runtime, &store, &card_codes).await?;
     let status = Arc::new(Status::default());
     let reader = StoreReader::new(store.clone(), stored.clone(), status.clone(), options.read_timeout);
     let ground = Arc::new(Ground {
@@ -87,6 +84,7 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         pending,
         revocations,
         messages: board.clone(),
+        cards: Arc::new(cards),
         limits: Limits {
             keys_per_caller: options.keys_per_caller_max,
             key_retention_seconds: options.key_retention_seconds,
@@ -121,9 +119,12 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         admission: Arc::new(Admission::new(options.operations_max)),
         // Each attempt's operation, and one more that only looks whether it could be.
         background: Arc::new(Admission::new(2 * options.profiles.attempts_max())),
+        exchanging: Arc::new(Admission::new(2 * EXCHANGES_MAX)),
         acknowledged: Acknowledged::default(),
         fingerprints: Fingerprints::new(fingerprint_key, &secret),
+        card_codes,
         dispatch: Arc::new(Control::default()),
+        exchange: Arc::new(Control::default()),
         passwords: Passwords::new(options.password_concurrency, options.password_queue, runtime.clone()),
         record_bytes_max: writer::record_payload_max(options.journal.segment_bytes),
         next_shard: AtomicU16::new(0),
@@ -142,5 +143,24 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     });
     inner.start_housekeeping();
     inner.start_dispatch(listener, succeeded).map_err(StartError::Webhook)?;
+    inner.start_exchanges(card_listener, pools, under_way).map_err(StartError::Provider)?;
     Ok(Engine { inner })
+}
+
+/// Sessions that were ended and whose access tokens may still run.
+async fn revoked(
+    options: &EngineOptions,
+    clock: &dyn Clock,
+    runtime: &Handle,
+    store: &Arc<dyn Store>,
+) -> Result<Revocations, StartError> {
+    // Tokens may have been made under a longer life than today's.
+    let kept = options.access_token_seconds.max(ACCESS_TOKEN_SECONDS_MAX) + REVOCATION_MARGIN_SECONDS;
+    let revocations = Revocations::new(kept);
+    let (store, since) = (store.clone(), clock.now().plus_seconds(-kept));
+    let revoked = run(runtime, async move { store.revoked_since(since).await }).await??;
+    for family in &revoked.value {
+        revocations.add(*family, revoked.watermark, clock.now());
+    }
+    Ok(revocations)
 }

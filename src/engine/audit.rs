@@ -82,7 +82,8 @@ impl Inner {
     /// With no operation in progress, no hold may be open.
     async fn check_holds(&self) -> Check {
         let name = "no hold is left over".to_owned();
-        let at_rest = || Some((self.admission.at_rest()?, self.background.at_rest()?));
+        let at_rest =
+            || Some((self.admission.at_rest()?, self.background.at_rest()?, self.exchanging.at_rest()?));
         let before = at_rest();
         let open = self.open_holds(&self.products).await + self.open_holds(&self.balances).await;
         // A hold that was seen may have been that of an operation which has ended since.

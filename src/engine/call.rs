@@ -19,10 +19,18 @@ pub struct Call {
     /// Only with a caller.
     pub(super) key: Option<String>,
     pub(super) durability: Durability,
-    /// For a message, in a place of its own kind.
-    pub(super) background: bool,
+    pub(super) lane: Lane,
     /// The answer may come before the record is durable: whoever asks waits for that in another way.
     pub(super) unawaited: bool,
+}
+
+/// Whose places an operation takes: none takes them from the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Lane {
+    #[default]
+    Callers,
+    Messages,
+    Exchanges,
 }
 
 impl Call {
@@ -38,7 +46,12 @@ impl Call {
 
     /// For a message.
     pub(super) fn in_background() -> Self {
-        Self { background: true, ..Self::default() }
+        Self { lane: Lane::Messages, ..Self::default() }
+    }
+
+    /// For a step of an exchange.
+    pub(super) fn for_exchange() -> Self {
+        Self { lane: Lane::Exchanges, ..Self::default() }
     }
 
     /// For a message's effect, which ends the message in the same record: the dispatcher waits until that is durable.

@@ -1,4 +1,4 @@
-//! The data directory: who may use it, where the journal lies in it, and the secret that is kept there.
+//! The data directory: who may use it, where the journal lies in it, and the secrets that are kept there.
 
 use super::start_error::StartError;
 use crate::journal::ReadError;
@@ -66,7 +66,16 @@ impl DataDir {
 
     /// What tokens are signed with and keys are hashed with; made at the first start.
     pub(super) fn secret(&self) -> Result<Vec<u8>, StartError> {
-        let path = self.path.join("secret");
+        self.secret_in("secret")
+    }
+
+    /// What gift cards' codes are named and sealed with; the same.
+    pub(super) fn card_secret(&self) -> Result<Vec<u8>, StartError> {
+        self.secret_in("card-secret")
+    }
+
+    fn secret_in(&self, file: &str) -> Result<Vec<u8>, StartError> {
+        let path = self.path.join(file);
         let failed = |error| StartError::Directory { path: path.clone(), error };
         if !path.exists() {
             let mut secret = [0; 32];

@@ -32,6 +32,8 @@ pub enum Busy {
          retry then, or without a key"
     )]
     OutOfKeys { most: usize, seconds: u64 },
+    #[error("{most} cards of one user wait at most; hand in more once some of them have ended")]
+    TooManyCards { most: usize },
     #[error("too many records wait for the store; retry when it has caught up")]
     BacklogFull,
     #[error("the journal's disk is full; retry when there is space again")]

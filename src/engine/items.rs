@@ -146,7 +146,7 @@ async fn hold_name(work: &mut Work, name: &UniqueName) -> Result<Option<Box<dyn 
     let engine = work.engine.clone();
     let shard = directory(&engine, name.shard()).await?;
     let (sought, read_at) = seek(&engine, name).await?;
-    let held = work.claim(&shard, sought, Some(read_at)).await?;
+    let held = work.claim(&shard, vec![sought], Some(read_at)).await?;
     Ok(held.map(|(hold, ())| Box::new(hold) as Box<dyn Party>))
 }
 

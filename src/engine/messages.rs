@@ -102,6 +102,14 @@ impl Handler for Errands {
             Payload::UpgradeCheck { withdrawal_id } => {
                 self.engine()?.check_upgrade(attempt, withdrawal_id).await.map_err(trouble)
             }
+            Payload::RedeemCard { .. } => match self.engine()?.pay_card(attempt).await {
+                Ok(()) => Ok(()),
+                // There may be room later.
+                Err(EngineError::Rejected { rejection: Rejection::BalanceLimit, .. }) => {
+                    Err(Trouble::Temporary(Rejection::BalanceLimit.to_string()))
+                }
+                Err(error) => Err(trouble(error)),
+            },
             Payload::OrderShipped { order_id, total } => {
                 let at = message.created_at.rfc3339();
                 let data = json!({

@@ -8,6 +8,7 @@ pub mod audit;
 mod background;
 pub mod boot;
 pub mod call;
+mod card_codes;
 pub mod data_dir;
 mod distributors;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod options;
 mod orders;
 mod passwords;
 mod reads;
+mod redemptions;
 mod restore;
 mod shutdown;
 mod start_error;
@@ -32,6 +34,7 @@ mod users;
 mod withdrawals;
 
 pub use crate::messages::{KindStats, Stats as MessageStats};
+pub use crate::redemption::Stats as ExchangeStats;
 pub use accounts::{ACCOUNTS_MAX, ImportRequest, NewAccountRequest, NewPlanRequest};
 pub use audit::{Drift, DriftReport};
 pub use call::*;
@@ -39,13 +42,15 @@ pub use distributors::{CHECKED_MAX, DistributorState};
 pub use error::{Busy, EngineError};
 pub use lines::{LineRequest, Lines};
 pub use messages::{DeadLetter, RETRIED_MAX};
-pub use options::{EngineOptions, StoreChoice};
+pub use options::{EngineOptions, ProviderChoice, StoreChoice};
+pub use redemptions::{BatchFigures, CardRequest, Resolution, ResolveRequest};
 pub use shutdown::Shutdown;
 pub use start_error::StartError;
 pub use state::{Backlog, Health, JournalHealth, OwnerState, StoreHealth};
 pub use withdrawals::WithdrawalRequest;
 
 use crate::clock::{Clock, SystemClock};
+use crate::control::Control;
 use crate::domain::account::Account;
 use crate::domain::balance::{Balance, BalanceView};
 use crate::domain::directory::{DIRECTORY_SHARDS, Directory};
@@ -60,7 +65,6 @@ use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::{FamilyId, Operation, OrderId, ProductId, Seq, UserId};
 use crate::journal::{HaltReason, disk::Disk};
-use crate::messages::dispatcher::Control;
 use crate::owners::admission::Admission;
 use crate::owners::homes::{self, Homes};
 use crate::owners::{Ground, Supervisor};
@@ -88,9 +92,12 @@ struct Inner {
     levels: Arc<Supervisor<LevelList>>,
     accounts: Arc<Supervisor<Account>>,
     plans: Arc<Supervisor<PlanList>>,
+    card_codes: card_codes::CardCodes,
     admission: Arc<Admission>,
     /// What messages ask for has places of its own: neither takes them from the other.
     background: Arc<Admission>,
+    /// The same for exchanges.
+    exchanging: Arc<Admission>,
     acknowledged: Acknowledged,
     homes: Arc<Homes>,
     store: Arc<dyn Store>,
@@ -99,7 +106,8 @@ struct Inner {
     disk: Arc<dyn Disk>,
     fingerprints: fingerprints::Fingerprints,
     secret: Vec<u8>,
-    dispatch: Arc<Control>,
+    dispatch: Arc<Control<MessageStats>>,
+    exchange: Arc<Control<ExchangeStats>>,
     passwords: Passwords,
     record_bytes_max: usize,
     next_shard: AtomicU16,

@@ -3,7 +3,7 @@
 use super::call::{AdjustRequest, TransferRequest};
 use super::operate::{Stop, Work};
 use super::orders::committed;
-use crate::domain::balance::{BalanceCommand, Room};
+use crate::domain::balance::{BalanceClaim, BalanceCommand, Room};
 use crate::domain::rejection::Missing;
 use crate::domain::text::{TEXT_MAX, Text};
 use crate::domain::{Operation, Rejection, TransferId};
@@ -44,7 +44,8 @@ pub(super) async fn transfer(mut work: Work, request: TransferRequest) -> Result
     let _permits = (work.admit(&sender)?, work.admit(&receiver)?);
     work.extra_bytes = 2 * text_bytes(&[&request.description]);
     let space = work.space().await?;
-    let Some((room, ())) = work.claim(&receiver, Room(request.amount), None).await? else {
+    let Some((room, ())) = work.claim(&receiver, BalanceClaim::Room(Room(request.amount)), None).await?
+    else {
         return Err(super::EngineError::Internal.into());
     };
     let command = BalanceCommand::Transfer {

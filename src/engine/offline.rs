@@ -4,7 +4,7 @@ use super::boot::{STORE_FILE, check_continuity, open_store};
 use super::data_dir::DataDir;
 use super::options::{EngineOptions, StoreChoice};
 use super::start_error::StartError;
-use crate::domain::{Event, ProductId, Record, Seq, UserId};
+use crate::domain::{AccountId, Event, ProductId, Record, Seq, UserId};
 use crate::journal::{reader, recover::recover};
 use crate::store::{Check, Claim, Store, StoreError};
 use std::collections::BTreeMap;
@@ -144,12 +144,16 @@ async fn check_tail(store: &Arc<dyn Store>, tail: &[Record]) -> Result<Check, St
     let name = "journal's tail continues the store".to_owned();
     let mut products: BTreeMap<ProductId, (i64, u64)> = BTreeMap::new();
     let mut balances: BTreeMap<UserId, (i64, u64)> = BTreeMap::new();
+    let mut accounts: BTreeMap<AccountId, (i64, u64)> = BTreeMap::new();
     for event in tail.iter().flat_map(|record| &record.events) {
         match event {
             Event::StockMoved(movement) => drop(products.insert(movement.product_id, (0, 0))),
             Event::ProductChanged { product_id, .. } => drop(products.insert(*product_id, (0, 0))),
-            Event::EntryPosted(entry) => drop(balances.insert(entry.user_id, (0, 0))),
+            Event::AccountChanged(transition) => drop(accounts.insert(transition.account_id, (0, 0))),
             _ => {}
+        }
+        if let Some(entry) = event.entry() {
+            balances.insert(entry.user_id, (0, 0));
         }
     }
     let ids: Vec<_> = products.keys().copied().collect();
@@ -160,6 +164,10 @@ async fn check_tail(store: &Arc<dyn Store>, tail: &[Record]) -> Result<Check, St
     for stored in store.load_balances(&ids, crate::domain::Timestamp::from_micros(i64::MAX)).await?.value {
         balances.insert(stored.view.user_id, (stored.view.amount, stored.view.version));
     }
+    let ids: Vec<_> = accounts.keys().copied().collect();
+    for view in store.load_accounts(&ids).await?.value {
+        accounts.insert(view.account.id, (view.redeemed_total, view.version));
+    }
     let mut steps = 0;
     for record in tail {
         for event in &record.events {
@@ -167,8 +175,12 @@ async fn check_tail(store: &Arc<dyn Store>, tail: &[Record]) -> Result<Check, St
                 Event::ProductCreated { product_id, .. } => products.entry(*product_id).or_default(),
                 Event::ProductChanged { product_id, .. } => products.entry(*product_id).or_default(),
                 Event::StockMoved(movement) => products.entry(movement.product_id).or_default(),
-                Event::EntryPosted(entry) => balances.entry(entry.user_id).or_default(),
-                _ => continue,
+                Event::AccountCreated { account, .. } => accounts.entry(account.id).or_default(),
+                Event::AccountChanged(transition) => accounts.entry(transition.account_id).or_default(),
+                _ => match event.entry() {
+                    Some(entry) => balances.entry(entry.user_id).or_default(),
+                    None => continue,
+                },
             };
             let Some(posting) = event.posting() else { continue };
             if posting.total != known.0 + posting.delta || posting.version != known.1 + 1 || posting.total < 0

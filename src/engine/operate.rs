@@ -1,6 +1,7 @@
 //! The skeleton of every mutation: admission, idempotency key, journal space, the work itself in a task that outlives its
 //! caller, and the reply once it is durable.
 
+use super::call::Lane;
 use super::{Busy, Call, Durability, EngineError, Reply};
 use crate::domain::entity::Entity;
 use crate::domain::outcome::Outcome;
@@ -123,7 +124,7 @@ impl Inner {
         }
         answer.await.unwrap_or_else(|_| {
             // The task ended without an answer: it panicked, or its arbiter is gone.
-            if !self.background.is_closed() {
+            if !self.exchanging.is_closed() {
                 self.ground.halt.halt(HaltReason::Panic("an operation's thread".into()));
             }
             Err(EngineError::Unknown)
@@ -132,7 +133,11 @@ impl Inner {
 
     /// A place for one more mutation, if the engine takes any.
     pub(super) fn enter(self: &Arc<Self>, call: &Call) -> Result<Permit, EngineError> {
-        let places = if call.background { &self.background } else { &self.admission };
+        let places = match call.lane {
+            Lane::Callers => &self.admission,
+            Lane::Messages => &self.background,
+            Lane::Exchanges => &self.exchanging,
+        };
         let permit = Admission::enter(places).map_err(|no| match no {
             NoPermit::Overloaded => Busy::Overloaded,
             NoPermit::Closing => Busy::ShuttingDown,

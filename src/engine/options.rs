@@ -3,7 +3,11 @@
 use crate::journal::JournalOptions;
 use crate::messages::Profiles;
 use crate::messages::webhook::WebhookOptions;
+use crate::provider::{Provider, ProviderOptions};
+use crate::redemption::ExchangeOptions;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where the store is.
@@ -13,6 +17,16 @@ pub enum StoreChoice {
     Embedded,
     /// A Postgres server, by URL.
     Postgres { url: String, readers: u32, connect_timeout: Duration },
+}
+
+/// Who exchanges gift cards.
+#[derive(Clone)]
+pub enum ProviderChoice {
+    None,
+    Http(ProviderOptions),
+    /// The embedding program's own, made on the thread that it lives on. It answers within the time that calls are given: nobody
+    /// cuts it off.
+    Own(Arc<dyn Fn() -> Rc<dyn Provider> + Send + Sync>),
 }
 
 /// See the module.
@@ -47,6 +61,13 @@ pub struct EngineOptions {
     pub profiles: Profiles,
     /// Who is told of shipped orders.
     pub webhook: Option<WebhookOptions>,
+    /// Who exchanges gift cards; without one they wait.
+    pub provider: ProviderChoice,
+    /// At least 32 bytes, or `None` to make one in the data directory. Names and seals cards' codes; for good, once cards were
+    /// handed in.
+    pub card_secret: Option<Vec<u8>>,
+    /// How the provider is asked.
+    pub exchange: ExchangeOptions,
 }
 
 impl EngineOptions {
@@ -76,6 +97,9 @@ impl EngineOptions {
             password_queue: 64,
             profiles: Profiles::default(),
             webhook: None,
+            provider: ProviderChoice::None,
+            card_secret: None,
+            exchange: ExchangeOptions::default(),
         }
     }
 }

@@ -149,12 +149,12 @@ impl Inner {
             snapshot.value.into_iter().map(|row| (row.cursor, row.value)).collect();
         for record in &records {
             for event in &record.events {
-                if let Event::EntryPosted(entry) = event
+                if let Some(entry) = event.entry()
                     && entry.user_id == id
                     && page.before.is_none_or(|before| entry.posting.version < before)
                 {
-                    let posted = PostedEntry { entry: entry.clone(), seq: record.seq, at: record.at };
-                    rows.insert(entry.posting.version, posted);
+                    let posted = PostedEntry { entry: entry.into_owned(), seq: record.seq, at: record.at };
+                    rows.insert(posted.entry.posting.version, posted);
                 }
             }
         }

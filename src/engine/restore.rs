@@ -1,12 +1,15 @@
 //! What a start reads from the store into memory, page by page: messages that are not done, and what waits for a decision.
 
+use super::card_codes::CardCodes;
 use super::start_error::StartError;
 use super::store_runtime::run;
 use crate::domain::Seq;
 use crate::domain::message::MessageKind;
+use crate::domain::redemption::{Redemption, RedemptionStatus};
 use crate::messages::Board;
 use crate::owners::pending::Pending;
-use crate::store::{Row, Snapshot, Store, StoreError};
+use crate::redemption::Pools;
+use crate::store::{Page, RedemptionFilter, Row, Snapshot, Store, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -42,6 +45,40 @@ pub(super) async fn pending(runtime: &Handle, store: &Arc<dyn Store>) -> Result<
     };
     each(runtime, store, read, |order, _| pending.add_order(Arc::new(order))).await?;
     Ok(pending)
+}
+
+/// Accounts that are free and cards that wait, and the cards that were under way when the engine stopped. Refuses a secret
+/// under which codes that were used would not be known any more.
+pub(super) async fn cards(
+    runtime: &Handle,
+    store: &Arc<dyn Store>,
+    codes: &CardCodes,
+) -> Result<(Pools, Vec<Arc<Redemption>>), StartError> {
+    let newest = {
+        let (store, page) = (store.clone(), Page { limit: 1, before: None });
+        run(runtime, async move { store.redemptions(RedemptionFilter::default(), page).await }).await??.value
+    };
+    if newest.first().is_some_and(|row| !codes.has_named(&row.value.code_name)) {
+        return Err(StartError::CardSecret);
+    }
+    let (mut pools, mut under_way) = (Pools::default(), Vec::new());
+    let read = |store: Arc<dyn Store>, after| async move { store.free_accounts(after, PAGE_ROWS).await };
+    each(runtime, store, read, |view, _| {
+        pools.account(&view);
+        true
+    })
+    .await?;
+    let read = |store: Arc<dyn Store>, after| async move { store.open_redemptions(after, PAGE_ROWS).await };
+    each(runtime, store, read, |card, place| {
+        let card = Arc::new(card);
+        match card.status {
+            RedemptionStatus::Queued => pools.card(card, place.get()),
+            _ => under_way.push(card),
+        }
+        true
+    })
+    .await?;
+    Ok((pools, under_way))
 }
 
 /// Hands over row by row, each with its place, until there is no more or the taker has no room.

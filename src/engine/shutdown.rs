@@ -1,11 +1,11 @@
-//! The way out, in order: start no message, admit nothing, await everything, close the journal, flush, release the store.
+//! The way out, in order: start no message and no exchange, admit nothing, await everything, close the journal, flush, release the store.
 
 use super::Inner;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the dispatcher is waited for.
-const DISPATCH_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the dispatcher and the exchanger are waited for, each.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a store that has everything is waited for.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
@@ -21,10 +21,13 @@ pub struct Shutdown {
 impl Inner {
     pub(super) async fn shutdown(self: &Arc<Self>) -> Shutdown {
         self.dispatch.stop();
+        self.exchange.stop();
         self.admission.close().await;
-        // It keeps a deadline of its own; this is for a thread that is gone.
-        let _ = tokio::time::timeout(DISPATCH_PATIENCE, self.dispatch.ended()).await;
+        // They keep deadlines of their own; this is for a thread that is gone.
+        let _ = tokio::time::timeout(PATIENCE, self.dispatch.ended()).await;
+        let _ = tokio::time::timeout(PATIENCE, self.exchange.ended()).await;
         self.background.close().await;
+        self.exchanging.close().await;
         let closing = self.clone();
         // Joins the journal's threads, which may be inside an fdatasync.
         let _ = self.runtime.spawn_blocking(move || closing.ground.journal.close()).await;

@@ -10,6 +10,14 @@ use thiserror::Error;
 /// Why an engine did not start. Each says what to do.
 #[derive(Debug, Error)]
 pub enum StartError {
+    #[error(
+        "gift cards were handed in under another card secret: with this one, codes that were used could be used again; \
+         bring back the file card-secret in the data directory, or what provider.card_secret was"
+    )]
+    CardSecret,
+    /// The library of seals refused keys of its own length.
+    #[error("cards' codes cannot be sealed on this machine")]
+    Seals,
     #[error("the data directory {path} cannot be used: {error}")]
     Directory { path: PathBuf, error: io::Error },
     #[error("the data directory {path} is in use by {holder}; stop it first, or use another directory")]
@@ -39,6 +47,8 @@ pub enum StartError {
     Exposed(PathBuf),
     #[error("webhook.secret cannot be used: {0}")]
     Webhook(String),
+    #[error("provider.url cannot be used: {0}")]
+    Provider(String),
     #[error("the secret in {0} is shorter than 32 bytes; restore it from a copy")]
     Secret(PathBuf),
 }

@@ -222,6 +222,13 @@ impl Inner {
                     .set(count as f64);
             }
         }
+        let cards = self.exchange.stats();
+        let standing = [("queued", cards.queued), ("locking", cards.locking), ("in_doubt", cards.in_doubt)];
+        for (status, count) in standing {
+            metrics::gauge!("purser_redemptions", "status" => status).set(count as f64);
+        }
+        gauge("purser_redemption_accounts_free", cards.free_accounts as f64);
+        gauge("purser_provider_breaker_open", f64::from(u8::from(cards.breaker_is_open)));
         let residents = [
             (Product::NAME, self.products.residents()),
             (Balance::NAME, self.balances.residents()),

@@ -11,8 +11,8 @@ use super::throttle::Throttle;
 use super::token_cache::TokenCache;
 use super::tokens::{Access, Tokens};
 use super::{
-    HttpOptions, account_file, accounts, auth, balances, distributors, document, explanations, items,
-    messages, operations, orders, plans, purchases, returns, stock, users, withdrawals,
+    HttpOptions, account_file, accounts, auth, balances, batches, distributors, document, explanations,
+    items, messages, operations, orders, plans, purchases, redemptions, returns, stock, users, withdrawals,
 };
 use crate::domain::Timestamp;
 use crate::engine::Engine;
@@ -154,6 +154,8 @@ pub fn api(config: &mut ServiceConfig<'_>) {
     plans::routes(config);
     account_file::routes(config);
     accounts::routes(config);
+    batches::routes(config);
+    redemptions::routes(config);
     messages::routes(config);
     operations::api_routes(config);
 }

@@ -6,7 +6,10 @@ use super::headers;
 use super::problem::Problem;
 use super::tokens::Access;
 use crate::domain::user::Role;
-use crate::domain::{AccountId, FamilyId, LIMIT, MessageId, OrderId, ProductId, Seq, UserId, WithdrawalId};
+use crate::domain::{
+    AccountId, BatchId, FamilyId, LIMIT, MessageId, OrderId, ProductId, RedemptionId, Seq, UserId,
+    WithdrawalId,
+};
 use crate::engine::{Call, Durability, Freshness};
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
@@ -14,6 +17,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Who is calling, proven by an access token whose session was not ended.
@@ -140,29 +144,17 @@ impl InPath for UserId {
     }
 }
 
-impl InPath for AccountId {
-    fn parse(text: &str) -> Option<Self> {
-        uuid(text).map(Self::new)
-    }
+/// Ids that are UUIDs.
+macro_rules! uuids_in_paths {
+    ($($id:ty),*) => {$(
+        impl InPath for $id {
+            fn parse(text: &str) -> Option<Self> {
+                uuid(text).map(Self::new)
+            }
+        }
+    )*};
 }
-
-impl InPath for WithdrawalId {
-    fn parse(text: &str) -> Option<Self> {
-        uuid(text).map(Self::new)
-    }
-}
-
-impl InPath for MessageId {
-    fn parse(text: &str) -> Option<Self> {
-        uuid(text).map(Self::new)
-    }
-}
-
-impl InPath for OrderId {
-    fn parse(text: &str) -> Option<Self> {
-        uuid(text).map(Self::new)
-    }
-}
+uuids_in_paths!(AccountId, BatchId, MessageId, OrderId, RedemptionId, WithdrawalId);
 
 pub fn integer_id(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -281,6 +273,40 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
         Some(value) => {
             value.to_str().map(Some).map_err(|_| Problem::bad_request(format!("{name} must be ASCII")))
         }
+    }
+}
+
+/// `Prefer: wait=N`: how long the caller would rather wait for the end than hear that there is none yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wait(pub Option<Duration>);
+
+impl Wait {
+    /// Longer is not waited.
+    const SECONDS_MAX: u64 = 60;
+
+    fn read(headers: &HeaderMap) -> Self {
+        let said = headers.get_all(headers::PREFER).filter_map(|value| value.to_str().ok());
+        let wait = said.flat_map(|value| value.split([',', ';'])).find_map(|word| {
+            let (name, seconds) = word.split_once('=')?;
+            let seconds = seconds.trim().trim_matches('"').parse::<u64>().ok()?;
+            name.trim().eq_ignore_ascii_case("wait").then_some(seconds.min(Self::SECONDS_MAX))
+        });
+        Self(wait.map(Duration::from_secs))
+    }
+
+    /// What of it was kept to.
+    pub fn applied(self) -> HeaderValue {
+        let seconds = self.0.unwrap_or_default().as_secs();
+        HeaderValue::from_str(&format!("wait={seconds}")).unwrap_or_else(|_| HeaderValue::from_static("wait"))
+    }
+}
+
+impl FromRequest for Wait {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::read(request.headers())))
     }
 }
 

@@ -65,3 +65,15 @@ fn a_bearer_token_is_found() {
         assert_eq!(token(bad), Err("unauthenticated"), "{bad}");
     }
 }
+
+#[test]
+fn how_long_to_wait_is_read_from_prefer_and_bounded() {
+    let wait = |value: &str| {
+        let request = TestRequest::default().insert_header(("prefer", value)).to_http_request();
+        Wait::read(request.headers()).0.map(|wait| wait.as_secs())
+    };
+    assert_eq!(wait("wait=5"), Some(5));
+    assert_eq!(wait("respond-async, Wait = 7"), Some(7));
+    assert_eq!(wait("wait=3600"), Some(60));
+    assert_eq!((wait("wait"), wait("wait=-1"), wait("respond-async")), (None, None, None));
+}

@@ -101,6 +101,9 @@ impl<'a> MessageView<'a> {
                 Payload::UpgradeCheck { withdrawal_id } => {
                     json!({"distributor_id": message.user_id, "triggering_withdrawal_id": withdrawal_id})
                 }
+                Payload::RedeemCard { redemption_id, payout } => {
+                    json!({"redemption_id": redemption_id, "user_id": message.user_id, "payout": payout})
+                }
                 Payload::OrderShipped { order_id, total } => {
                     json!({"order_id": order_id, "user_id": message.user_id, "total_amount": total})
                 }
@@ -207,6 +210,8 @@ async fn retry_many(web: Web, admin: Admin, terms: Terms, body: Body<RetryDto>) 
 }
 
 /// Gives a dead letter up: an order that waits for it ends as failed.
+///
+/// One of the kind `redeem_card` owes the payout of a card that was taken: 409 `invalid_state`. Retry it once there is room.
 #[utoipa::path(tag = "messages", params(("id" = Uuid, Path)), responses((status = 204)), security(("bearer" = [])))]
 #[delete("/messages/failed/{id}")]
 async fn purge(web: Web, admin: Admin, id: PathId<MessageId>, terms: Terms) -> Answer {

@@ -81,12 +81,21 @@ const COUNTERS: &[(&str, &str)] = &[
         "Attempts of messages, by kind and result: done, failed or interrupted",
     ),
     ("purser_messages_dead_total", "Messages that became dead letters, by kind"),
+    (
+        "purser_redemptions_ended_total",
+        "Gift cards that came to an end, by status: succeeded, failed, cancelled",
+    ),
     ("purser_store_refused_total", "Batches that the store refused for another reason than being away"),
 ];
 
 const HISTOGRAMS: &[(&str, &str)] = &[
     ("purser_http_request_seconds", "Time from a request's head to its reply's head, by route"),
     ("purser_purchase_seconds", "Time that a purchase or an order took in the engine"),
+    (
+        "purser_provider_call_seconds",
+        "Time that a call of the gift-card provider took, by call: exchange, status",
+    ),
+    ("purser_redemption_seconds", "Time from the lock of an account for a gift card to the card's end"),
     ("purser_journal_batch_records", "Records that one fdatasync made durable"),
     ("purser_journal_fdatasync_seconds", "Time that one fdatasync of the journal took"),
     ("purser_store_flush_records", "Records that one transaction brought into the store"),
@@ -108,6 +117,12 @@ const GAUGES: &[(&str, &str)] = &[
         "purser_messages_oldest_ready_seconds",
         "Time that the longest waiting of the ready messages has been ready",
     ),
+    (
+        "purser_redemptions",
+        "Gift cards that have not come to an end, by status: queued, locking, in_doubt (the provider may have taken it)",
+    ),
+    ("purser_redemption_accounts_free", "Redemption accounts that a gift card could be exchanged on now"),
+    ("purser_provider_breaker_open", "1 while gift cards wait because the provider does not answer, else 0"),
     ("purser_owners_resident", "Owners in memory, by kind"),
     ("purser_http_connections", "Connections that are open"),
     ("purser_http_replies_bytes", "Bytes of large replies that their clients have not taken yet"),

@@ -33,6 +33,7 @@ impl From<Busy> for Problem {
         let (code, seconds) = match busy {
             Busy::Overloaded => ("overloaded", 1),
             Busy::OutOfKeys { seconds, .. } => ("overloaded", seconds),
+            Busy::TooManyCards { .. } => ("overloaded", 60),
             Busy::BacklogFull => ("backlog_full", 5),
             Busy::StorageFull => ("storage_full", 10),
             Busy::StoreUnavailable => ("store_unavailable", 2),
@@ -69,6 +70,8 @@ impl From<Rejection> for Problem {
             // `status` is taken by RFC 9457 for the number, so the state has a name of its own.
             Rejection::InvalidState { status, .. } => conflict(detail).with("state", status.word()),
             Rejection::WithdrawalEnded { status } => conflict(detail).with("state", status.word()),
+            Rejection::RedemptionState { status } => conflict(detail).with("state", status.word()),
+            Rejection::CodeAlreadyUsed | Rejection::AccountNotFree => conflict(detail),
             Rejection::AccountLocked => conflict(detail).with("state", "locking"),
             Rejection::BalanceLimit | Rejection::EmailTaken | Rejection::SkuTaken => conflict(detail),
             Rejection::VersionConflict { revision } => {

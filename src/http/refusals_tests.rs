@@ -1,5 +1,6 @@
 use super::*;
 use crate::domain::order::OrderStatus;
+use crate::domain::redemption::RedemptionStatus;
 use crate::domain::rejection::{Missing, StateReason};
 use crate::domain::{Money, ProductId, Seq};
 use actix_web::ResponseError;
@@ -27,6 +28,7 @@ fn every_rejection_has_its_documented_status_and_code() {
     let stock = Rejection::InsufficientStock { product_id, requested: 3, available: 1 };
     let funds = Rejection::InsufficientBalance { requested: money(9), available: money(2) };
     let state = Rejection::InvalidState { status: OrderStatus::Shipped, reason: StateReason::NotCancellable };
+    let doubted = Rejection::RedemptionState { status: RedemptionStatus::InDoubt };
     let cases = [
         (Rejection::NotFound(Missing::Order), 404, "not_found", json!({})),
         (Rejection::UnknownProduct { product_id, further: Vec::new() }, 422, "validation_failed", json!({})),
@@ -43,6 +45,9 @@ fn every_rejection_has_its_documented_status_and_code() {
         (Rejection::BalanceLimit, 409, "balance_limit", json!({})),
         (Rejection::StockLimit { product_id }, 409, "stock_limit", json!({"product_id": 7})),
         (state, 409, "invalid_state", json!({"state": "shipped"})),
+        (doubted, 409, "invalid_state", json!({"state": "in_doubt"})),
+        (Rejection::AccountNotFree, 409, "invalid_state", json!({})),
+        (Rejection::CodeAlreadyUsed, 409, "code_already_used", json!({})),
         (Rejection::EmailTaken, 409, "email_taken", json!({})),
         (Rejection::SkuTaken, 409, "sku_taken", json!({})),
         (Rejection::VersionConflict { revision: 4 }, 412, "version_conflict", json!({"revision": 4})),

@@ -39,8 +39,8 @@ pub struct Written {
     pub bytes: u64,
 }
 
-/// More than the largest operation reserves: an order or a return of 1,000 lines, all texts at their longest.
-const LARGEST_RECORD: u64 = 5 << 18;
+/// More than the largest operation reserves: 10,000 gift cards, as long as the body of a request allows.
+const LARGEST_RECORD: u64 = 2 << 20;
 
 /// The largest record that a segment of this size takes: an eighth of it, and at least whatever an operation may need,
 /// unless the segment is too small for that (which the configuration does not allow).

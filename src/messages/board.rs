@@ -1,7 +1,6 @@
 //! All messages that are not done, as they stand. Each is changed by the owner that keeps it only, in the turn that commits
 //! the change, so that owner always reads here what it decides on. The dispatcher is told of every change.
 
-use crate::domain::distributor::Payout;
 use crate::domain::message::{Keeper, Message, MessageKind, OpenMessage};
 use crate::domain::{Event, MessageId, Record, Seq, UserId};
 use foldhash::quality::RandomState;
@@ -100,11 +99,11 @@ impl Board {
                 .is_some_and(|message| message.user_id == user_id && message.kind.keeper() == keeper)
         };
         for event in record.events.iter().filter(kept) {
+            if let Some(message) = event.queued() {
+                let open = OpenMessage::queued(message.clone());
+                self.stands(Posted { open, place: record.seq, seq: record.seq });
+            }
             match event {
-                Event::MessageQueued(message) | Event::PayoutCounted(Payout { message, .. }) => {
-                    let open = OpenMessage::queued(message.clone());
-                    self.stands(Posted { open, place: record.seq, seq: record.seq });
-                }
                 Event::MessageFailed { message, .. } | Event::MessageRetried { message, .. } => {
                     if let Some(mut posted) = self.get(message.id) {
                         posted.open.apply(event);

@@ -5,6 +5,7 @@ use super::board::{Board, Change, Notice};
 use super::profile::Profiles;
 use super::schedule::{Due, Schedule, Spot, Stats};
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::domain::Timestamp;
 use crate::domain::message::{Message, MessageKind, error_text};
 use crate::domain::text::Text;
@@ -14,9 +15,9 @@ use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// Notices taken in at once.
@@ -59,38 +60,6 @@ pub trait Handler: 'static {
     async fn fail(&self, attempt: &Attempt, error: Text, next: Option<Timestamp>) -> Result<(), Trouble>;
 }
 
-/// What the dispatcher shows of itself, and how it is stopped.
-#[derive(Debug)]
-pub struct Control {
-    stats: Mutex<Stats>,
-    stop: watch::Sender<bool>,
-    ended: watch::Sender<bool>,
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        let (stop, ended) = (watch::Sender::new(false), watch::Sender::new(false));
-        Self { stats: Mutex::default(), stop, ended }
-    }
-}
-
-impl Control {
-    pub fn stats(&self) -> Stats {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Lets nothing more start.
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// Returns when what was under way has ended, or was cut off.
-    pub async fn ended(&self) {
-        // The sender is ours, so this cannot fail.
-        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
-    }
-}
-
 /// See the module.
 pub struct Dispatcher {
     /// Not kept alive from here: with the engine the board goes, and with it what tells of changes.
@@ -99,7 +68,7 @@ pub struct Dispatcher {
     pub profiles: Profiles,
     pub clock: Arc<dyn Clock>,
     pub durable: Arc<Position>,
-    pub control: Arc<Control>,
+    pub control: Arc<Control<Stats>>,
     /// How many messages were done before.
     pub succeeded: BTreeMap<MessageKind, u64>,
 }
@@ -115,7 +84,7 @@ impl Dispatcher {
     /// Runs until it is stopped or the engine halts. Needs a thread that runs local tasks.
     pub async fn run(mut self, handler: Rc<dyn Handler>) {
         let mut schedule = Schedule::new(self.profiles, &self.succeeded);
-        let mut stop = self.control.stop.subscribe();
+        let mut stop = self.control.stopping();
         let mut stop_meanwhile = stop.clone();
         let mut running: JoinSet<Ended> = JoinSet::new();
         let mut notices = Vec::new();
@@ -127,7 +96,7 @@ impl Dispatcher {
                 let behind = schedule.behind(due.spot, BEHIND);
                 self.start(&handler, &mut running, due, behind);
             }
-            self.show(schedule.stats());
+            self.control.show(schedule.stats());
             let wake = async {
                 match schedule.wake_at() {
                     Some(at) => self.clock.until(at).await,
@@ -165,7 +134,7 @@ impl Dispatcher {
             () = self.clock.until(deadline) => {}
         }
         running.abort_all();
-        self.control.ended.send_replace(true);
+        self.control.end();
     }
 
     fn start(
@@ -235,10 +204,6 @@ impl Dispatcher {
             }
             Ended { spot, again_at: None }
         });
-    }
-
-    fn show(&self, stats: Stats) {
-        *self.control.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 }
 

@@ -105,7 +105,7 @@ impl Handler for Works {
 /// A dispatcher at work for an owner.
 struct Rig {
     owner: Rc<Owner>,
-    control: Arc<Control>,
+    control: Arc<Control<Stats>>,
 }
 
 impl Rig {
@@ -127,7 +127,12 @@ impl Rig {
         let dispatcher = Dispatcher {
             board: Arc::downgrade(&board),
             listener,
-            profiles: Profiles { process_order: profile, order_shipped: profile, upgrade_check: profile },
+            profiles: Profiles {
+                process_order: profile,
+                order_shipped: profile,
+                upgrade_check: profile,
+                redeem_card: profile,
+            },
             clock: clock.clone(),
             durable: durable.clone(),
             control: control.clone(),

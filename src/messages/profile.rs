@@ -78,6 +78,7 @@ pub struct Profiles {
     pub process_order: Profile,
     pub order_shipped: Profile,
     pub upgrade_check: Profile,
+    pub redeem_card: Profile,
 }
 
 impl Default for Profiles {
@@ -89,6 +90,7 @@ impl Default for Profiles {
             order_shipped: usual,
             // Few at once: while payouts come in, those of one distributor gather behind the first and are checked together.
             upgrade_check: Profile { concurrency: 16, ..usual },
+            redeem_card: Profile { concurrency: 16, ..usual },
         }
     }
 }
@@ -104,6 +106,7 @@ impl Profiles {
             MessageKind::ProcessOrder => &self.process_order,
             MessageKind::OrderShipped => &self.order_shipped,
             MessageKind::UpgradeCheck => &self.upgrade_check,
+            MessageKind::RedeemCard => &self.redeem_card,
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::*;
 use crate::domain::message::{MessageKey, Payload};
 use crate::domain::order::Pricing;
-use crate::domain::{MessageId, Money, OrderId, UserId};
+use crate::domain::{MessageId, Money, OrderId, RedemptionId, UserId};
 use crate::messages::Profile;
-use MessageKind::{OrderShipped, ProcessOrder, UpgradeCheck};
+use MessageKind::{OrderShipped, ProcessOrder, RedeemCard, UpgradeCheck};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use uuid::Uuid;
@@ -23,6 +23,7 @@ fn profiles() -> Profiles {
         process_order: Profile { concurrency: 2, on_failed: OnFailed::PassFailed, ..Profile::default() },
         order_shipped: Profile { concurrency: 3, on_failed: OnFailed::BlockKey, ..Profile::default() },
         upgrade_check: Profile::default(),
+        redeem_card: Profile::default(),
     }
 }
 
@@ -33,6 +34,10 @@ fn message(kind: MessageKind, key: u128, place: u64) -> OpenMessage {
         ProcessOrder => Payload::ProcessOrder { order_id, pricing: Pricing::Claimed },
         OrderShipped => Payload::OrderShipped { order_id, total: Money::ZERO },
         UpgradeCheck => Payload::UpgradeCheck { withdrawal_id: None },
+        RedeemCard => Payload::RedeemCard {
+            redemption_id: RedemptionId::new(Uuid::from_u128(key)),
+            payout: Money::ZERO,
+        },
     };
     let id = MessageId::new(Uuid::from_u128(u128::from(place)));
     OpenMessage::queued(Arc::new(Message { id, user_id: UserId::new(1), payload, created_at: at(0) }))

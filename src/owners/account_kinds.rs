@@ -2,12 +2,13 @@
 
 use super::ground::Ground;
 use super::kinds::{Kind, Loaded};
-use crate::domain::AccountId;
 use crate::domain::account::{Account, AccountView};
 use crate::domain::plan::PlanList;
+use crate::domain::{AccountId, Record};
 use crate::store::{Snapshot, Store, StoreError};
 use async_trait::async_trait;
 use std::fmt::{self, Display};
+use std::sync::Arc;
 
 #[async_trait]
 impl Kind for Account {
@@ -30,6 +31,12 @@ impl Kind for Account {
         };
         let value = snapshot.value.into_iter().map(loaded).collect();
         Ok(Snapshot { value, watermark: snapshot.watermark })
+    }
+
+    fn remember(&mut self, (): &mut (), _: &Arc<Record>, ground: &Ground) {
+        if let Some(view) = self.view() {
+            ground.cards.account(view);
+        }
     }
 
     fn holds(&self) -> i64 {

@@ -6,8 +6,9 @@ use super::mailbox::{AskKey, KeyAnswer};
 use super::slot::Pin;
 use crate::domain::balance::Balance;
 use crate::domain::order::Order;
+use crate::domain::redemption::Redemption;
 use crate::domain::withdrawal::Withdrawal;
-use crate::domain::{Event, OrderId, Record, Seq, Timestamp, WithdrawalId};
+use crate::domain::{Event, OrderId, Record, RedemptionId, Seq, Timestamp, WithdrawalId};
 use crate::store::StoredKey;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -118,6 +119,28 @@ impl BalanceDesk {
             record.events.iter().find_map(|event| match event {
                 Event::WithdrawalRequested(withdrawal) if withdrawal.id == id => {
                     Some((**withdrawal, record.seq))
+                }
+                _ => None,
+            })
+        })
+    }
+
+    /// A redemption as it was at `read_at`, with what happened to it since.
+    pub fn card(&self, card: &Redemption, read_at: Seq) -> Redemption {
+        let mut card = card.clone();
+        for record in self.unstored.iter().filter(|record| record.seq > read_at) {
+            record.events.iter().for_each(|event| card.apply(event, record.at));
+        }
+        card
+    }
+
+    /// A redemption that was handed in by a record which the store may not have, as it was handed in, and that position.
+    pub fn handed_in(&self, id: RedemptionId) -> Option<(Redemption, Seq)> {
+        self.unstored.iter().rev().find_map(|record| {
+            record.events.iter().find_map(|event| match event {
+                Event::CardsHandedIn(cards) if cards.cards.iter().any(|card| card.id == id) => {
+                    let card = cards.redemptions(record.at).find(|card| card.id == id)?;
+                    Some((card, record.seq))
                 }
                 _ => None,
             })

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::domain::message::MessageTurn;
 use crate::journal::{Halt, Journal, Position};
 use crate::messages::Board;
+use crate::redemption;
 use crate::store::StoreReader;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct Ground {
     pub revocations: Revocations,
     /// Messages that are not done.
     pub messages: Arc<Board>,
+    /// Where owners tell of gift cards and the accounts that they are exchanged on.
+    pub cards: Arc<redemption::Board>,
     pub limits: Limits,
 }
 

@@ -7,40 +7,58 @@ use foldhash::quality::RandomState;
 use std::sync::atomic::{AtomicI64, Ordering};
 use uuid::Uuid;
 
-/// Orders and withdrawals with changes that are not stored yet, and their owners. Filled before the enqueue, so that whoever
-/// learns of one finds it here or in the store.
+/// Orders, withdrawals, cards and batches of them with changes that are not stored yet, and their owners. Filled before the
+/// enqueue, so that whoever learns of one finds it here or in the store.
 #[derive(Debug, Default)]
 pub struct UnstoredObjects {
     objects: DashMap<Uuid, (UserId, u32), RandomState>,
 }
 
-fn touched(event: &Event) -> Option<(Uuid, UserId)> {
+/// The objects that an event brings about or changes, and their owner.
+fn touched(event: &Event, mut each: impl FnMut(Uuid, UserId)) {
     match event {
-        Event::WithdrawalRequested(withdrawal) => Some((withdrawal.id.get(), withdrawal.user_id)),
-        Event::WithdrawalEnded { withdrawal_id, user_id, .. } => Some((withdrawal_id.get(), *user_id)),
-        _ => event.order().map(|(order_id, user_id)| (order_id.get(), user_id)),
+        Event::WithdrawalRequested(withdrawal) => each(withdrawal.id.get(), withdrawal.user_id),
+        Event::WithdrawalEnded { withdrawal_id, user_id, .. } => each(withdrawal_id.get(), *user_id),
+        Event::CardsHandedIn(cards) => {
+            if let Some(id) = cards.batch_id {
+                each(id.get(), cards.user_id);
+            }
+            for card in &cards.cards {
+                each(card.id.get(), cards.user_id);
+            }
+        }
+        Event::RedemptionStepped(step) => each(step.redemption_id.get(), step.user_id),
+        _ => {
+            if let Some((order_id, user_id)) = event.order() {
+                each(order_id.get(), user_id);
+            }
+        }
     }
 }
 
 impl UnstoredObjects {
     /// To be called for the events of a record right before it is enqueued.
     pub fn add(&self, events: &[Event]) {
-        for (id, user_id) in events.iter().filter_map(touched) {
-            self.objects.entry(id).or_insert((user_id, 0)).1 += 1;
+        let add = |id, user_id| self.objects.entry(id).or_insert((user_id, 0)).1 += 1;
+        for event in events {
+            touched(event, add);
         }
     }
 
     /// To be called once the record is stored.
     pub fn remove(&self, record: &Record) {
-        for (id, _) in record.events.iter().filter_map(touched) {
+        let remove = |id, _| {
             self.objects.remove_if_mut(&id, |_, (_, changes)| {
                 *changes = changes.saturating_sub(1);
                 *changes == 0
             });
+        };
+        for event in &record.events {
+            touched(event, remove);
         }
     }
 
-    /// The user whose owner has changes of this order or withdrawal that the store may not have.
+    /// The user whose owner has changes of this object that the store may not have.
     pub fn owner_of(&self, id: Uuid) -> Option<UserId> {
         self.objects.get(&id).map(|entry| entry.0)
     }

@@ -4,6 +4,7 @@
 use super::desk::BalanceDesk;
 use super::ground::Ground;
 use crate::domain::balance::{Balance, BalanceCommand, BalanceView};
+use crate::domain::cards::Cards;
 use crate::domain::directory::Directory;
 use crate::domain::distributor::{Distributor, DistributorCommand, DistributorView};
 use crate::domain::entity::Entity;
@@ -134,7 +135,7 @@ impl Kind for Balance {
                 id: view.user_id,
                 total: view.amount,
                 version: view.version,
-                entity: Self::stored(view),
+                entity: Self::stored(view, Cards::stored(stored.cards)),
                 desk: BalanceDesk::with_keys(stored.keys),
             }
         };
@@ -147,6 +148,7 @@ impl Kind for Balance {
             // Before the dispatcher hears of a message: what it is about is to be found.
             ground.pending.note(record, self.id());
             ground.messages.note(record, Keeper::Balance, self.id());
+            ground.cards.note(record, self.id(), self.cards());
         }
     }
 
@@ -194,6 +196,11 @@ impl Kind for Balance {
             BalanceCommand::Message { turn, order } => {
                 BalanceCommand::Message { turn: standing(turn), order: order.as_ref().map(current) }
             }
+            BalanceCommand::PayCard(turn) => BalanceCommand::PayCard(standing(turn)),
+            BalanceCommand::CancelCard(card) => BalanceCommand::CancelCard(match read_at {
+                Some(read_at) => Arc::new(desk.card(card, read_at)),
+                None => card.clone(),
+            }),
             BalanceCommand::Deliver(order) => BalanceCommand::Deliver(current(order)),
             BalanceCommand::TakeBack { goods, order: Some(order) } => {
                 BalanceCommand::TakeBack { goods: goods.clone(), order: Some(current(order)) }

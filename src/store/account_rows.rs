@@ -1,6 +1,6 @@
 //! The rows of redemption accounts within a batch, of their transitions, and of the plans that they are on.
 
-use crate::domain::account::{AccountView, Transition};
+use crate::domain::account::{AccountView, Lock, Transition};
 use crate::domain::plan::Plan;
 use crate::domain::{AccountId, Event, Record, Seq, Timestamp};
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ pub struct AccountRows {
 #[derive(Debug)]
 pub struct ChangedRow {
     pub last: Transition,
-    /// Of the last lock within the batch; an account that got none keeps its own.
-    pub fence: Option<u64>,
+    /// The last lock within the batch; an account that got none keeps its fence, and when it was used.
+    pub locked: Option<Lock>,
     pub at: Timestamp,
 }
 
@@ -38,9 +38,9 @@ impl AccountRows {
                 if let Some(view) = self.created.get_mut(&transition.account_id) {
                     *view = view.after(transition, at);
                 } else {
-                    let before = self.changed.get(&transition.account_id).and_then(|row| row.fence);
-                    let fence = transition.lock.map(|lock| lock.fence).or(before);
-                    let row = ChangedRow { last: Transition::clone(transition), fence, at };
+                    let before = self.changed.get(&transition.account_id).and_then(|row| row.locked);
+                    let locked = transition.lock.or(before);
+                    let row = ChangedRow { last: Transition::clone(transition), locked, at };
                     self.changed.insert(transition.account_id, row);
                 }
                 self.transitions.push((Transition::clone(transition), seq, at));

@@ -3,6 +3,7 @@
 
 use super::account_rows::AccountRows;
 use super::message_rows::MessageRows;
+use super::redemption_rows::RedemptionRows;
 use super::withdrawal_rows::WithdrawalRows;
 use crate::domain::event::{Entry, Event, MovementKind, Namespace, StockMove};
 use crate::domain::order::{Failure, GoodsReturn, Order, OrderStatus};
@@ -13,6 +14,9 @@ use crate::domain::user::Profile;
 use crate::domain::{FamilyId, OrderId, ProductId, Record, Seq, Timestamp, UserId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Rows of one transaction, about: many cards may be one record, and no statement may take long.
+pub const ROWS_MAX: usize = 100_000;
 
 /// The rows of the records `after + 1 ..= to`.
 #[derive(Debug, Default)]
@@ -38,6 +42,7 @@ pub struct Batch {
     pub messages: MessageRows,
     pub withdrawals: WithdrawalRows,
     pub accounts: AccountRows,
+    pub redemptions: RedemptionRows,
 }
 
 /// A product's newest state; `details` only when they changed (or the product is new).
@@ -177,11 +182,7 @@ impl Batch {
             Event::UserRegistered { user_id, profile } => {
                 self.users.push(UserRow { id: *user_id, created_seq: seq, profile: profile.clone() });
             }
-            Event::EntryPosted(entry) => {
-                let (amount, version) = (entry.posting.total, entry.posting.version);
-                self.balances.insert(entry.user_id, BalanceState { amount, version });
-                self.entries.push(EntryRow { seq, at, entry: entry.clone() });
-            }
+            Event::EntryPosted(entry) => self.entry(entry.clone(), seq, at),
             Event::OrderPlaced(order) => {
                 let row = OrderRow {
                     created_seq: seq,
@@ -217,6 +218,12 @@ impl Batch {
             Event::NameFreed { namespace, name } => {
                 self.names.insert((*namespace, name.clone()), None);
             }
+            Event::NamesTaken { namespace, names, holder } => {
+                self.names.extend(names.iter().map(|name| ((*namespace, name.clone()), Some(*holder))));
+            }
+            Event::NamesFreed { namespace, names } => {
+                self.names.extend(names.iter().map(|name| ((*namespace, name.clone()), None)));
+            }
             Event::MessageQueued(_)
             | Event::MessageFailed { .. }
             | Event::MessageDone(_)
@@ -233,7 +240,21 @@ impl Batch {
             Event::PlanCreated(_) | Event::AccountCreated { .. } | Event::AccountChanged(_) => {
                 self.accounts.take(record, event);
             }
+            Event::CardsHandedIn(_) => self.redemptions.take(record, event),
+            Event::RedemptionStepped(step) => {
+                self.redemptions.take(record, event);
+                self.messages.take(record, event);
+                if let Some(entry) = step.entry() {
+                    self.entry(entry, seq, at);
+                }
+            }
         }
+    }
+
+    fn entry(&mut self, entry: Entry, seq: Seq, at: Timestamp) {
+        let (amount, version) = (entry.posting.total, entry.posting.version);
+        self.balances.insert(entry.user_id, BalanceState { amount, version });
+        self.entries.push(EntryRow { seq, at, entry });
     }
 
     fn product(&mut self, id: ProductId, stock: i64, version: u64, at: Timestamp) -> &mut ProductState {

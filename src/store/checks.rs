@@ -2,9 +2,16 @@
 //! line of text each, and one for how much was compared. Both sides of a comparison are put into one list with
 //! opposite signs and grouped, so that what is missing on either side shows, and no index is needed.
 
+mod redemptions;
+
 use super::rows::Columns;
 use super::{Check, StockSum, StoreError};
 use crate::domain::ProductId;
+
+/// Every check, by its name.
+pub fn all() -> impl Iterator<Item = &'static (&'static str, Sql)> {
+    redemptions::CHECKS.iter().chain(&CHECKS)
+}
 
 /// A check's parts.
 pub struct Sql {
@@ -17,7 +24,7 @@ pub struct Sql {
 /// Differences shown in the detail.
 const SHOWN: u32 = 5;
 
-pub const CHECKS: [(&str, Sql); 17] = [
+const CHECKS: [(&str, Sql); 16] = [
     (
         "stock is the sum of its movements",
         Sql {
@@ -218,33 +225,6 @@ WHERE kind = 'process_order' AND created_seq NOT IN (SELECT created_seq FROM ord
         },
     ),
     (
-        // Their version counts transitions from the first one, which is that they came to be.
-        "redemption accounts equal the sum of their transitions",
-        Sql {
-            differences: "
-SELECT 'account ' || hex(a.id) || ' is ' || a.status || '/' || a.login_status || ' with ' || a.redeemed_total || ' at version '
-       || a.version || ', its transitions lead to ' || coalesce(t.to_status || '/' || t.login_status, 'nothing') || ' with '
-       || coalesce(t.amount, 0) || ' at version ' || coalesce(t.version, 0) AS what
-FROM accounts a LEFT JOIN (SELECT account_id, version, to_status, login_status, redeemed_total,
-     sum(amount) OVER (PARTITION BY account_id) AS amount, count(*) OVER (PARTITION BY account_id) AS count,
-     row_number() OVER (PARTITION BY account_id ORDER BY version DESC) AS place FROM transitions) t
-     ON t.account_id = a.id AND t.place = 1
-WHERE t.version IS NULL OR t.version <> a.version OR t.count <> a.version OR t.to_status <> a.status
-      OR t.login_status <> a.login_status OR t.amount <> a.redeemed_total OR t.redeemed_total <> a.redeemed_total
-UNION ALL
-SELECT 'account ' || hex(account_id) || ' at version ' || version || ': went from ' || from_status || ' and was ' || was
-FROM (SELECT account_id, version, from_status,
-             coalesce(lag(to_status) OVER (PARTITION BY account_id ORDER BY version), 'waiting') AS was FROM transitions) c
-WHERE from_status <> was
-UNION ALL
-SELECT 'account ' || hex(id) || ' is on a plan that is not there' FROM accounts WHERE plan_id NOT IN (SELECT id FROM plans)
-UNION ALL
-SELECT 'a transition of account ' || hex(account_id) || ', which is not there' FROM transitions
-WHERE account_id NOT IN (SELECT id FROM accounts)",
-            compared: "SELECT count(*) FROM accounts",
-        },
-    ),
-    (
         "names and their holders agree",
         Sql {
             differences: "
@@ -252,6 +232,7 @@ SELECT namespace || ' ' || name || ' of ' || holder || ' stands ' || sum(held) |
        || sum(named) || ' times among the names' AS what
 FROM (SELECT 'email' AS namespace, email_key AS name, id AS holder, 1 AS held, 0 AS named FROM users
       UNION ALL SELECT 'sku', sku, id, 1, 0 FROM products WHERE sku IS NOT NULL
+      UNION ALL SELECT 'card', code_name, user_id, 1, 0 FROM redemptions WHERE status NOT IN ('failed', 'cancelled')
       UNION ALL SELECT namespace, name, holder, 0, 1 FROM names) n
 GROUP BY namespace, name, holder HAVING sum(held) <> 1 OR sum(named) <> 1",
             compared: "SELECT count(*) FROM names",
@@ -268,7 +249,9 @@ FROM (SELECT 'movements' AS what, max(seq) AS last FROM movements UNION ALL SELE
       UNION ALL SELECT 'keys', max(seq) FROM keys UNION ALL SELECT 'messages', max(created_seq) FROM messages
       UNION ALL SELECT 'withdrawals', max(created_seq) FROM withdrawals
       UNION ALL SELECT 'upgrades', max(seq) FROM upgrades UNION ALL SELECT 'plans', max(created_seq) FROM plans
-      UNION ALL SELECT 'transitions', max(seq) FROM transitions) t, engine
+      UNION ALL SELECT 'transitions', max(seq) FROM transitions
+      UNION ALL SELECT 'redemptions', max(place) / 16384 FROM redemptions
+      UNION ALL SELECT 'batches', max(created_seq) FROM redemption_batches) t, engine
 WHERE last > watermark",
             compared: "SELECT coalesce(max(watermark), 0) FROM engine",
         },

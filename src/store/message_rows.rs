@@ -1,7 +1,6 @@
 //! The rows of messages within a batch. What is queued and ends within one batch leaves no row; all that is left of it is
 //! that its kind counts one more.
 
-use crate::domain::distributor::Payout;
 use crate::domain::message::{Message, MessageKind, OpenMessage};
 use crate::domain::text::Text;
 use crate::domain::{Event, MessageId, Record, Seq, Timestamp};
@@ -45,11 +44,11 @@ pub struct ErrorRow {
 
 impl MessageRows {
     pub fn take(&mut self, record: &Record, event: &Event) {
+        if let Some(message) = event.queued() {
+            let open = OpenMessage::queued(message.clone());
+            self.queued.insert(message.id, QueuedRow { created_seq: record.seq, open });
+        }
         match event {
-            Event::MessageQueued(message) | Event::PayoutCounted(Payout { message, .. }) => {
-                let open = OpenMessage::queued(message.clone());
-                self.queued.insert(message.id, QueuedRow { created_seq: record.seq, open });
-            }
             Event::MessageFailed { message, attempt, error, next_attempt_at } => {
                 let row = ErrorRow { at: record.at, error: error.clone() };
                 self.errors.insert((message.id, *attempt), row);

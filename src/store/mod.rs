@@ -10,6 +10,7 @@ mod message_rows;
 mod numbers;
 pub mod postgres;
 pub mod reading;
+mod redemption_rows;
 pub mod replay;
 mod rows;
 pub mod sqlite;
@@ -26,6 +27,7 @@ use crate::domain::balance::BalanceView;
 use crate::domain::country::Country;
 use crate::domain::directory::UniqueName;
 use crate::domain::distributor::{DistributorView, Upgrade};
+use crate::domain::event::Namespace;
 use crate::domain::ids::ShardId;
 use crate::domain::level::{Levels, Rank};
 use crate::domain::message::{MessageKind, OpenMessage};
@@ -33,14 +35,17 @@ use crate::domain::order::{Order, OrderStatus};
 use crate::domain::outcome::{Movement, Outcome, PostedEntry};
 use crate::domain::plan::{Plan, PlanList};
 use crate::domain::product::ProductView;
+use crate::domain::redemption::{Redemption, RedemptionStatus};
 use crate::domain::session::SessionView;
 use crate::domain::text::Text;
 use crate::domain::withdrawal::Withdrawal;
 use crate::domain::{
-    AccountId, FamilyId, MessageId, OrderId, ProductId, RedemptionId, Seq, Timestamp, UserId, WithdrawalId,
+    AccountId, BatchId, FamilyId, MessageId, Money, OrderId, ProductId, RedemptionId, Seq, Timestamp, UserId,
+    WithdrawalId,
 };
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A value read from the store together with the position that the store had reached in that very snapshot.
@@ -75,6 +80,8 @@ pub struct Lease {
 pub struct StoredBalance {
     pub view: BalanceView,
     pub keys: Vec<StoredKey>,
+    /// Those that have not come to an end.
+    pub cards: Vec<Redemption>,
 }
 
 /// One unexpired idempotency key.
@@ -137,6 +144,30 @@ pub struct AccountFilter {
     pub status: Option<AccountStatus>,
     pub login: Option<LoginStatus>,
     pub country: Option<Country>,
+}
+
+/// Which redemptions are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RedemptionFilter {
+    pub user_id: Option<UserId>,
+    pub status: Option<RedemptionStatus>,
+    pub batch_id: Option<BatchId>,
+}
+
+/// Cards that were handed in together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBatch {
+    pub user_id: UserId,
+    pub total: u32,
+    pub cards: HashMap<RedemptionId, BatchCard>,
+}
+
+/// What of a card counts for its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchCard {
+    pub status: RedemptionStatus,
+    pub amount: Option<Money>,
+    pub payout: Option<Money>,
 }
 
 /// One change of a redemption account, with its moment.
@@ -228,6 +259,12 @@ pub trait Store: Send + Sync + 'static {
     async fn revoked_since(&self, since: Timestamp) -> Result<Snapshot<Vec<FamilyId>>, StoreError>;
 
     async fn name_holder(&self, name: &UniqueName) -> Result<Snapshot<Option<u64>>, StoreError>;
+    /// Those of the names that have a holder, and who that is.
+    async fn name_holders(
+        &self,
+        namespace: Namespace,
+        names: &[Arc<str>],
+    ) -> Result<Snapshot<HashMap<String, u64>>, StoreError>;
     /// The order with what was returned of it so far; its cursor is the record that placed it.
     async fn order(&self, id: OrderId) -> Result<Snapshot<Option<Row<Order>>>, StoreError>;
     async fn outcome(
@@ -330,7 +367,32 @@ pub trait Store: Send + Sync + 'static {
         page: Page,
     ) -> Result<Snapshot<Vec<Row<TransitionRow>>>, StoreError>;
 
-    /// Recomputes stock, money and orders from the stored history and compares them with the stored state.
+    /// Accounts that are free and logged in, behind that number, by number.
+    async fn free_accounts(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<Row<AccountView>>>, StoreError>;
+    /// Those of the redemptions that there are; the cursor is the place, as in all lists of them.
+    async fn redemptions_by_id(
+        &self,
+        ids: &[RedemptionId],
+    ) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError>;
+    /// Redemptions, the newest first.
+    async fn redemptions(
+        &self,
+        filter: RedemptionFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError>;
+    /// Redemptions that have not come to an end, behind that place, the oldest first.
+    async fn open_redemptions(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError>;
+    async fn redemption_batch(&self, id: BatchId) -> Result<Snapshot<Option<StoredBatch>>, StoreError>;
+
+    /// Recomputes stock, money, orders and redemptions from the stored history and compares them with the stored state.
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError>;
     /// Up to `limit` products above `after`, in id order, for the drift report.
     async fn stock_sums(&self, after: ProductId, limit: u32) -> Result<Snapshot<Vec<StockSum>>, StoreError>;

@@ -1,6 +1,7 @@
 //! Brings a store up to a position of the journal from its segments: one that lags behind at the start, and one that was
 //! rewound while the engine ran.
 
+use super::batch::ROWS_MAX;
 use super::{Batch, Lease, Store, StoreError};
 use crate::domain::{Record, Seq};
 use crate::journal::disk::Disk;
@@ -70,7 +71,7 @@ fn read(
     chunks: &mpsc::Sender<Vec<Record>>,
 ) -> Result<(), ReplayError> {
     let mut chunk: Vec<Record> = Vec::new();
-    let mut next = from;
+    let (mut next, mut rows) = (from, 0);
     let mut gap = false;
     let send = |chunk: &mut Vec<Record>| {
         let gone = |_| ReadError::Io(io::Error::other("the store does not take the backlog"));
@@ -82,8 +83,18 @@ fn read(
             return Err(ReadError::Io(io::Error::other("the journal begins later")));
         }
         next = record.seq.next();
+        let more = record.rows();
+        if rows + more > ROWS_MAX && !chunk.is_empty() {
+            rows = 0;
+            send(&mut chunk)?;
+        }
+        rows += more;
         chunk.push(record);
-        if chunk.len() >= most { send(&mut chunk) } else { Ok(()) }
+        if chunk.len() < most {
+            return Ok(());
+        }
+        rows = 0;
+        send(&mut chunk)
     });
     if gap {
         return Err(ReplayError::Gap);

@@ -1,7 +1,7 @@
 //! Rows back into domain values, for both stores: they name their columns alike. A value that the domain would
 //! not accept is reported as damage, never guessed at.
 
-use super::{AttemptError, Row, StoreError, StoredKey, StoredOutcome, TransitionRow};
+use super::{AttemptError, BatchCard, Row, StoreError, StoredBatch, StoredKey, StoredOutcome, TransitionRow};
 use crate::domain::account::{AccountStatus, AccountView, Lock, LoginStatus, NewAccount, TransitionReason};
 use crate::domain::balance::BalanceView;
 use crate::domain::country::Country;
@@ -13,13 +13,14 @@ use crate::domain::order::{Failure, Order, OrderLine, OrderStatus, Returned};
 use crate::domain::outcome::{Movement, PostedEntry};
 use crate::domain::plan::{BasisPoints, Plan};
 use crate::domain::product::{Details, ProductView};
+use crate::domain::redemption::{CardFailure, PLACES, Redemption, RedemptionStatus, SealedCode};
 use crate::domain::session::{SessionGrant, SessionView};
 use crate::domain::text::{Email, Name, Sku, Text};
 use crate::domain::user::{Profile, Role};
 use crate::domain::withdrawal::{Withdrawal, WithdrawalStatus};
 use crate::domain::{
-    AccountId, EntryKind, FamilyId, MessageId, Money, MovementKind, OrderId, PlanId, Posting, ProductId,
-    Quantity, RedemptionId, Seq, Timestamp, UserId, WithdrawalId,
+    AccountId, BatchId, EntryKind, FamilyId, MessageId, Money, MovementKind, OrderId, PlanId, Posting,
+    ProductId, Quantity, RedemptionId, Seq, Timestamp, UserId, WithdrawalId,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub trait Columns {
     fn maybe_text(&self, column: &str) -> Read<Option<String>>;
     fn uuid(&self, column: &str) -> Read<Uuid>;
     fn maybe_uuid(&self, column: &str) -> Read<Option<Uuid>>;
+    fn maybe_bytes(&self, column: &str) -> Read<Option<Vec<u8>>>;
 
     /// A position, version or id.
     fn count(&self, column: &str) -> Read<u64> {
@@ -80,6 +82,9 @@ macro_rules! columns {
                 sqlx::Row::try_get(self, column).map_err($fault)
             }
             fn maybe_uuid(&self, column: &str) -> Result<Option<uuid::Uuid>, $crate::store::StoreError> {
+                sqlx::Row::try_get(self, column).map_err($fault)
+            }
+            fn maybe_bytes(&self, column: &str) -> Result<Option<Vec<u8>>, $crate::store::StoreError> {
                 sqlx::Row::try_get(self, column).map_err($fault)
             }
         }
@@ -335,6 +340,7 @@ pub fn account(row: &impl Columns) -> Read<AccountView> {
         login: row.word("login_status", LoginStatus::from_word)?,
         lock,
         fence,
+        used_at: row.at("used_at")?,
         redeemed_total: row.int("redeemed_total")?,
         version: row.count("version")?,
         created_at: row.at("created_at")?,
@@ -353,6 +359,56 @@ pub fn transition(row: &impl Columns) -> Read<TransitionRow> {
         redeemed_total: row.int("redeemed_total")?,
         version: row.count("version")?,
         at: row.at("created_at")?,
+    })
+}
+
+fn maybe_money(row: &impl Columns, column: &str) -> Read<Option<Money>> {
+    let minor = row.maybe_int(column)?;
+    minor.map(|minor| Money::new(minor).ok_or_else(|| damaged(column))).transpose()
+}
+
+/// From a batch's row and its cards' rows.
+pub fn batch<R: Columns>(head: &R, cards: &[R]) -> Read<StoredBatch> {
+    let card = |row: &R| {
+        let card = BatchCard {
+            status: row.word("status", RedemptionStatus::from_word)?,
+            amount: maybe_money(row, "amount")?,
+            payout: maybe_money(row, "payout")?,
+        };
+        Ok::<_, StoreError>((RedemptionId::new(row.uuid("id")?), card))
+    };
+    let cards = cards.iter().map(card).collect::<Read<_>>()?;
+    Ok(StoredBatch { user_id: user(head)?, total: head.small("total")?, cards })
+}
+
+pub fn redemption(row: &impl Columns) -> Read<Redemption> {
+    let money = |column: &str| maybe_money(row, column);
+    let failure = match row.maybe_text("failure_code")? {
+        None => None,
+        Some(code) => {
+            let detail = Text::stored(row.maybe_text("failure_detail")?.unwrap_or_default());
+            Some(Arc::new(CardFailure { code: code.into(), detail }))
+        }
+    };
+    Ok(Redemption {
+        id: RedemptionId::new(row.uuid("id")?),
+        user_id: user(row)?,
+        batch_id: row.maybe_uuid("batch_id")?.map(BatchId::new),
+        place: (row.count("place")? % PLACES) as u32,
+        country: row.word("country", Country::parse)?,
+        face_value: money("face_value")?,
+        status: row.word("status", RedemptionStatus::from_word)?,
+        account_id: row.maybe_uuid("account_id")?.map(AccountId::new),
+        fence: row.count("fence")?,
+        amount: money("amount")?,
+        payout: money("payout")?,
+        failure,
+        attempts: row.small("attempts")?,
+        code_name: row.text("code_name")?.into(),
+        code_last4: row.text("code_last4")?.into(),
+        code: row.maybe_bytes("code")?.map(SealedCode::new),
+        created_at: row.at("created_at")?,
+        updated_at: row.at("updated_at")?,
     })
 }
 

@@ -2,6 +2,7 @@
 //! whatever became durable during the last one. After an ambiguous commit the watermark is read back and decides; nothing is
 //! skipped, ever.
 
+use super::batch::ROWS_MAX;
 use super::replay::{ReplayError, replay};
 use super::{Batch, Lease, Store, StoreError};
 use crate::domain::{Record, Seq, Timestamp};
@@ -114,7 +115,12 @@ impl WriteBehind {
             while let Ok(written) = self.durable.try_recv() {
                 self.take(written, &mut queue, &mut sizes);
             }
-            let count = queue.len().min(self.batch_records_max);
+            let mut rows = 0;
+            let fits = |record: &&Arc<Record>| {
+                rows += record.rows();
+                rows <= ROWS_MAX
+            };
+            let count = queue.iter().take(self.batch_records_max).take_while(fits).count().max(1);
             let records = queue.make_contiguous();
             if !self.flush(&records[..count]).await {
                 return;

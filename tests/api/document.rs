@@ -73,8 +73,10 @@ fn the_headers_that_may_be_sent_are_named() {
     };
     let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let mutation = of(&["Request-Id", "Idempotency-Key", "Purser-Durability"]);
-    let order = of(&["Request-Id", "Idempotency-Key", "Purser-Durability", "Prefer"]);
-    assert_eq!(asked("post", "/orders"), order);
+    let preferring = of(&["Request-Id", "Idempotency-Key", "Purser-Durability", "Prefer"]);
+    assert_eq!(asked("post", "/orders"), preferring);
+    assert_eq!(asked("post", "/redemptions"), preferring);
+    assert_eq!(asked("post", "/redemptions/batches"), mutation);
     assert_eq!(asked("post", "/items/{id}/purchase"), mutation);
     let conditional = of(&["Request-Id", "Idempotency-Key", "Purser-Durability", "If-Match"]);
     assert_eq!(asked("patch", "/items/{id}"), conditional);

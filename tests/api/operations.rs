@@ -2,7 +2,8 @@
 
 use crate::support::api::Item;
 use crate::support::expect::{expect_invalid, expect_problem};
-use crate::support::server::{Server, purser, run};
+use crate::support::server::{Server, Setup, purser, run};
+use crate::support::simulator::Simulator;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -41,6 +42,41 @@ const ROUTES: &[&str] = &[
     "POST /users/{}/balance/increment",
     "POST /users/{}/balance/decrement",
     "POST /transfers",
+    "GET /levels",
+    "PUT /levels",
+    "POST /withdrawals",
+    "GET /withdrawals",
+    "GET /withdrawals/{}",
+    "POST /withdrawals/{}/complete",
+    "POST /withdrawals/{}/reject",
+    "GET /distributors/{}",
+    "GET /distributors/{}/upgrades",
+    "POST /upgrades/batch-check",
+    "GET /messages/stats",
+    "GET /messages/failed",
+    "GET /messages/failed/{}",
+    "POST /messages/failed/{}/retry",
+    "POST /messages/failed/retry",
+    "DELETE /messages/failed/{}",
+    "POST /redemption/plans",
+    "GET /redemption/plans",
+    "POST /redemption/accounts",
+    "GET /redemption/accounts",
+    "GET /redemption/accounts/{}",
+    "GET /redemption/accounts/{}/transitions",
+    "POST /redemption/accounts/{}/login",
+    "POST /redemption/accounts/{}/logout",
+    "POST /redemption/accounts/{}/complete",
+    "POST /redemption/accounts/import",
+    "GET /redemption/accounts/export",
+    "POST /redemptions",
+    "GET /redemptions",
+    "GET /redemptions/{}",
+    "POST /redemptions/{}/cancel",
+    "POST /redemptions/{}/resolve",
+    "POST /redemptions/batches",
+    "GET /redemptions/batches/{}",
+    "POST /redemptions/batches/{}/cancel",
     "GET /admin/owners",
     "GET /admin/owners/{}/{}",
     "GET /admin/audit",
@@ -62,9 +98,17 @@ fn a_running_server_is_alive_and_ready() {
 
 #[test]
 fn every_metric_says_what_it_counts() {
-    let server = Server::start();
-    let buyer = server.buyer(100);
-    buyer.buy(server.admin().item("Lamp", 10, 1), 1).expect(201);
+    let provider = Simulator::start(&[]);
+    let server = Setup::new().env("PURSER__PROVIDER__URL", &provider.url()).start();
+    let (admin, buyer) = (server.admin(), server.buyer(100));
+    buyer.buy(admin.item("Lamp", 10, 1), 1).expect(201);
+    let plan =
+        admin.post("/redemption/plans", json!({"name": "Plan", "target_amount": 500, "payout_bps": 5000}));
+    let account = json!({"label": "first", "country": "DE", "plan_id": plan.expect(201)["id"]});
+    admin.post("/redemption/accounts", account).expect(201);
+    // The provider is asked for it again, so both of its calls are timed.
+    let card = buyer.call("POST", "/redemptions").header("Prefer", "wait=60");
+    card.json(&json!({"code": "DROPA5X1", "country": "DE"})).send().expect(200);
     server.drains();
     let text = get(&server, "/metrics").text();
     let after = |mark: &str| -> BTreeSet<String> {
@@ -73,6 +117,17 @@ fn every_metric_says_what_it_counts() {
     };
     let (typed, helped) = (after("# TYPE "), after("# HELP "));
     assert!(typed.len() > 12, "{typed:?}");
+    let redemption = [
+        "purser_redemptions",
+        "purser_redemptions_ended_total",
+        "purser_redemption_seconds",
+        "purser_redemption_accounts_free",
+        "purser_provider_call_seconds",
+        "purser_provider_breaker_open",
+    ];
+    for name in redemption {
+        assert!(typed.contains(name), "{name} is not told: {typed:?}");
+    }
     let silent: Vec<_> = typed.difference(&helped).collect();
     assert!(silent.is_empty(), "no help for {silent:?}");
 }

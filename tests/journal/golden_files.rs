@@ -14,7 +14,7 @@ pub const JOURNAL_ID: Uuid = Uuid::from_u128(0x018f_0000_0000_7000_8000_0000_000
 /// The folder of a journal as it should be, and of one with a changed byte and the words that it is refused with.
 pub const FOLDERS: [&str; 2] = ["v1", "v1-damaged"];
 
-const SIZE: u64 = 8_192;
+const SIZE: u64 = 16_384;
 /// Records in each frame, over and over.
 const FRAMES: [usize; 4] = [1, 3, 2, 7];
 /// The byte that is changed, and the bits of it.

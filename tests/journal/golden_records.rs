@@ -1,5 +1,8 @@
 //! The records of the golden files of version 1. Frozen with them: a new version gets a generator of its own.
 
+#[path = "golden_cards.rs"]
+mod golden_cards;
+
 use purser::domain::account::{
     AccountStatus, AccountView, Lock, LoginStatus, NewAccount, Transition, TransitionReason,
 };
@@ -12,6 +15,7 @@ use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus,
 use purser::domain::plan::{BasisPoints, Plan};
 use purser::domain::product::{Details, ProductView};
 use purser::domain::record::{Batch, Snapshot};
+use purser::domain::redemption::RedemptionStatus;
 use purser::domain::rejection::{Missing, StateReason};
 use purser::domain::session::SessionGrant;
 use purser::domain::text::{Email, Name, Sku, Text};
@@ -230,6 +234,7 @@ pub fn records() -> Vec<Record> {
     messages(&mut add);
     withdrawals(&mut add);
     accounts(&mut add);
+    golden_cards::cards(&mut add);
     let mut records: Vec<Record> = all
         .into_iter()
         .map(|(operation, events, snapshot)| {
@@ -446,6 +451,10 @@ fn rejections() -> Vec<Rejection> {
         Rejection::NotFound(Missing::Account),
         Rejection::UnknownPlan { plan_id: PlanId::new(uuid(9)) },
         Rejection::AccountLocked,
+        Rejection::NotFound(Missing::Redemption),
+        Rejection::CodeAlreadyUsed,
+        Rejection::RedemptionState { status: RedemptionStatus::Cancelled },
+        Rejection::AccountNotFree,
     ]);
     rejections
 }

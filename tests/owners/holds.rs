@@ -18,6 +18,7 @@ use purser::owners::mailbox::{Cause, Claim, Commit, Committed, Glimpse, NotClaim
 use purser::owners::passivation::sweep;
 use purser::owners::pending::Pending;
 use purser::owners::{Ground, Hold, Pin, PinError, Supervisor};
+use purser::redemption;
 use purser::store::StoreReader;
 use purser::store::write_behind::Status;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ impl Shop {
             pending: Pending::default(),
             revocations: Revocations::new(900),
             messages: Arc::new(Board::new().0),
+            cards: Arc::new(redemption::Board::new().0),
             limits,
         });
         let runtime = tokio::runtime::Handle::current();

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Products, balances, sessions, distributors and accounts may go to rest.
-const KINDS_SWEPT: u64 = 5;
+pub const KINDS_SWEPT: u64 = 5;
 
 /// What must come, or the test fails.
 pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -3,6 +3,7 @@
 
 use crate::holds::Shop;
 use purser::domain::balance::{Balance, BalanceView};
+use purser::domain::cards::Cards;
 use purser::domain::message::{Message, Payload};
 use purser::domain::order::{Order, OrderStatus, Pricing};
 use purser::domain::text::{Email, Name};
@@ -24,7 +25,8 @@ fn balance() -> Balance {
         role: Role::User,
         created_at: AT,
     };
-    Balance::stored(BalanceView { user_id: BUYER, profile: Arc::new(profile), amount: 100, version: 1 })
+    let view = BalanceView { user_id: BUYER, profile: Arc::new(profile), amount: 100, version: 1 };
+    Balance::stored(view, Cards::default())
 }
 
 fn record(seq: u64, operation: Operation, events: Vec<Event>) -> Arc<Record> {

@@ -1,6 +1,6 @@
 //! Panics that nobody waits for: each halts the engine and is its reason.
 
-use crate::house::{House, in_time};
+use crate::house::{House, KINDS_SWEPT, in_time};
 use crate::threads::Thread;
 use futures_util::future::poll_immediate;
 use purser::engine::{Busy, Call, EngineError};
@@ -34,7 +34,7 @@ async fn a_panic_in_an_operation_whose_caller_has_gone_away_halts_the_engine() {
 async fn a_panic_in_housekeeping_halts_the_engine() {
     let house = House::new(|options| options.sweep_seconds = 1).await;
     // The pruning of keys and the first sweeps are over.
-    house.clock.asked_since_the_start(4).await;
+    house.clock.asked_since_the_start(1 + KINDS_SWEPT).await;
     house.clock.break_for_the_store();
     expect_halted(&house, "passivation").await;
 }

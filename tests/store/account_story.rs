@@ -2,7 +2,7 @@
 
 use super::{AWKWARD, Story};
 use purser::domain::account::{
-    Account, AccountCommand, AccountStatus, AccountView, Lock, LoginStatus, Transition, TransitionReason,
+    Account, AccountCommand, AccountStatus, AccountView, LoginStatus, Transition, TransitionReason,
 };
 use purser::domain::country::Country;
 use purser::domain::entity::{Entity, Verdict};
@@ -58,30 +58,6 @@ impl Story {
 
     pub fn complete_account(&mut self, id: AccountId) {
         self.step_account(id, Operation::CompleteAccount, &AccountCommand::Complete);
-    }
-
-    /// A card is being exchanged on the account; which one and since when, its numbers tell.
-    pub fn lock(&mut self, id: AccountId, fence: u64) {
-        let view = self.account(id);
-        let redemption_id = RedemptionId::new(Uuid::from_u128(u128::from(fence)));
-        let (since, deadline) = (self.now(), self.now().plus_seconds(30));
-        let lock = Lock { redemption_id, previous_status: view.status, fence, since, deadline };
-        self.change(&view, AccountStatus::Locking, Some(lock), 0);
-    }
-
-    /// The exchange is over and redeemed that much.
-    pub fn unlock(&mut self, id: AccountId, amount: i64) {
-        let view = self.account(id);
-        self.change(&view, AccountStatus::Processing, None, amount);
-    }
-
-    fn change(&mut self, view: &AccountView, to: AccountStatus, lock: Option<Lock>, amount: i64) {
-        let redemption_id = lock.or(view.lock).map(|lock| lock.redemption_id);
-        let posting = Posting::of(amount);
-        let created = Transition::created(view.account.id, posting);
-        let (from, login) = (view.status, view.login);
-        let change = Transition { from, to, login, lock, redemption_id, ..created };
-        self.push(Operation::SetLogin, None, vec![Event::AccountChanged(Box::new(change))], None);
     }
 
     fn step_account(&mut self, id: AccountId, operation: Operation, command: &AccountCommand) {

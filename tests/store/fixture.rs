@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use std::sync::Arc;
 use uuid::Uuid;
 
-pub const TABLES: [&str; 20] = [
+pub const TABLES: [&str; 25] = [
     "products",
     "movements",
     "users",
@@ -29,6 +29,11 @@ pub const TABLES: [&str; 20] = [
     "distributors",
     "upgrades",
     "levels",
+    "plans",
+    "accounts",
+    "transitions",
+    "redemptions",
+    "redemption_batches",
     "engine",
 ];
 
@@ -106,6 +111,12 @@ impl Fixture {
     pub async fn holding(self, records: &[Record]) -> Self {
         let lease = self.acquired().await;
         self.write(lease, records, usize::MAX).await;
+        self
+    }
+
+    /// As good as a sibling, and made sooner.
+    pub async fn emptied(self) -> Self {
+        self.tamper(&TABLES.map(|table| format!("DELETE FROM {table};")).concat()).await;
         self
     }
 

@@ -4,13 +4,14 @@ use crate::fixture::Fixture;
 use crate::on_both_stores;
 use crate::story::Story;
 use purser::domain::directory::{DIRECTORY_SHARDS, UniqueName};
-use purser::domain::event::Namespace;
+use purser::domain::event::{Entry, Namespace};
 use purser::domain::ids::ShardId;
 use purser::domain::message::{MessageKind, OpenMessage};
 use purser::domain::order::{Order, OrderStatus};
 use purser::domain::outcome::PostedEntry;
 use purser::domain::{Event, FamilyId, OrderId, ProductId, Timestamp, UserId};
 use purser::store::{ItemFilter, LastIds, OrderFilter, Page, Row};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 on_both_stores!(
@@ -44,6 +45,9 @@ async fn messages_that_are_not_done_are_read_back_and_the_others_counted(store: 
     let withdrawal = story.withdraw(user, 1);
     let check = story.pay_out(withdrawal);
     story.fail(check, None);
+    let card = story.exchange_begun(user);
+    story.taken_and_owed(card, 1);
+    story.fail(story.last_message(), None);
     let store = store.holding(&story.records).await;
     let store = &*store.store;
     let mut expected: Vec<_> = story.messages.values().cloned().collect();
@@ -105,14 +109,11 @@ async fn every_kind_of_event_is_read_back_equal(store: Fixture) {
     let posted = |user: UserId| {
         let of = |record: &purser::domain::Record| {
             let (seq, at) = (record.seq, record.at);
-            let entries = record.events.iter().filter_map(move |event| match event {
-                Event::EntryPosted(entry) if entry.user_id == user => Some(Row {
-                    cursor: entry.posting.version,
-                    value: PostedEntry { entry: entry.clone(), seq, at },
-                }),
-                _ => None,
-            });
-            entries.collect::<Vec<_>>()
+            let entries = record.events.iter().filter_map(Event::entry).map(Cow::into_owned);
+            let of_user = entries.filter(|entry| entry.user_id == user);
+            let row =
+                |entry: Entry| Row { cursor: entry.posting.version, value: PostedEntry { entry, seq, at } };
+            of_user.map(row).collect::<Vec<_>>()
         };
         story.records.iter().flat_map(of).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>()
     };

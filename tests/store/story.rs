@@ -3,12 +3,14 @@
 
 #[path = "account_story.rs"]
 mod account_story;
+#[path = "redemption_story.rs"]
+pub mod redemption_story;
 #[path = "withdrawal_story.rs"]
 mod withdrawal_story;
 
 use purser::domain::account::{Account, LoginStatus};
 use purser::domain::balance::{Balance, BalanceView};
-use purser::domain::distributor::{Distributor, Payout, Upgrade};
+use purser::domain::distributor::{Distributor, Upgrade};
 use purser::domain::entity::Entity;
 use purser::domain::event::{Entry, Namespace, StockMove};
 use purser::domain::level::Levels;
@@ -17,14 +19,15 @@ use purser::domain::order::{Failure, GoodsReturn, Order, OrderLine, OrderStatus,
 use purser::domain::plan::Plan;
 use purser::domain::product::{Details, Product, ProductView};
 use purser::domain::record::Snapshot;
+use purser::domain::redemption::Redemption;
 use purser::domain::session::{Session, SessionGrant, SessionView};
 use purser::domain::text::{Email, Name, Sku, Text};
 use purser::domain::user::{Profile, Role};
 use purser::domain::withdrawal::{Withdrawal, WithdrawalStatus};
 use purser::domain::{
-    AccountId, EntryKind, Event, FamilyId, KeyUse, MessageId, Money, MovementKind, Operation, OrderId,
-    Outcome, Posting, ProductId, Quantity, Record, Refusal, Rejection, ReturnId, Seq, Timestamp, UserId,
-    WithdrawalId,
+    AccountId, BatchId, EntryKind, Event, FamilyId, KeyUse, MessageId, Money, MovementKind, Operation,
+    OrderId, Outcome, Posting, ProductId, Quantity, Record, RedemptionId, Refusal, Rejection, ReturnId, Seq,
+    Timestamp, UserId, WithdrawalId,
 };
 use purser::store::{AttemptError, Row, TransitionRow};
 use std::collections::{BTreeMap, HashMap};
@@ -58,6 +61,9 @@ pub struct Story {
     pub accounts: BTreeMap<AccountId, Account>,
     /// Of each account, in their order.
     pub transitions: BTreeMap<AccountId, Vec<Row<TransitionRow>>>,
+    pub redemptions: BTreeMap<RedemptionId, Row<Redemption>>,
+    /// Whose cards, and how many.
+    pub batches: BTreeMap<BatchId, (UserId, u32)>,
     /// The record that created each order, item and user.
     pub created: HashMap<String, u64>,
     totals: HashMap<(char, u64), (i64, u64)>,
@@ -132,12 +138,7 @@ impl Story {
         story.set_login(accounts[1], LoginStatus::Inactive);
         story.complete_account(accounts[1]);
         story.complete_account(accounts[2]);
-        story.lock(accounts[0], 1);
-        story.unlock(accounts[0], purser::domain::LIMIT);
-        story.lock(accounts[0], 2);
-        story.set_login(accounts[0], LoginStatus::Inactive);
-        story.lock(accounts[3], 1);
-        story.unlock(accounts[3], 0);
+        story.cards_at_every_stage(ann, bob);
         story.refuse(bob, Rejection::InsufficientStock { product_id: b, requested: 2, available: 1 });
         story
     }
@@ -160,7 +161,7 @@ impl Story {
             let pending = story.withdrawals.values().map(|row| row.value);
             let pending =
                 pending.filter(|it| it.status == WithdrawalStatus::Pending).map(|it| it.id).next_back();
-            match next(20) {
+            match next(24) {
                 0 => _ = story.user(&format!("user{index}@example.org")),
                 1 => _ = story.item(Some(&format!("SKU-{index}")), next(50) as i64),
                 2 => story.restock(item, 20),
@@ -189,6 +190,7 @@ impl Story {
                         }
                         Payload::OrderShipped { .. } => story.end(id, next(4) == 0),
                         Payload::UpgradeCheck { .. } => story.check(id),
+                        Payload::RedeemCard { .. } => story.pay_card(id),
                     }
                 }
                 14 => story.transfer(user, UserId::new(3 - user.get()), 1),
@@ -207,6 +209,7 @@ impl Story {
                         }
                     }
                 }
+                20..24 => story.busy_card(user, &mut next),
                 19 if next(4) == 0 => {
                     let step = 1 + next(300) as i64;
                     story.set_levels(&[0, step, 2 * step, 3 * step, 9 * step][..2 + next(4) as usize]);
@@ -537,6 +540,7 @@ impl Story {
             Event::PayoutCounted(payout) => ('d', payout.user_id.get()),
             Event::AccountCreated { account, .. } => ('a', account.number),
             Event::AccountChanged(transition) => ('a', self.account(transition.account_id).account.number),
+            Event::RedemptionStepped(step) if step.paid.is_some() => ('u', step.user_id.get()),
             _ => return,
         };
         let total = self.totals.entry(owner).or_default();
@@ -549,6 +553,11 @@ impl Story {
     fn apply(&mut self, event: &Event, seq: Seq, at: Timestamp) {
         self.apply_withdrawal(event, seq.get(), at);
         self.apply_account(event, seq.get(), at);
+        self.apply_redemption(event, seq, at);
+        if let Some(message) = event.queued() {
+            let open = OpenMessage::queued(message.clone());
+            self.messages.insert(message.id, Row { cursor: seq.get(), value: open });
+        }
         match event {
             Event::ProductCreated { product_id, .. }
             | Event::ProductChanged { product_id, .. }
@@ -576,9 +585,13 @@ impl Story {
                 self.names.insert((*namespace, name.to_string()), *holder);
             }
             Event::NameFreed { namespace, name } => _ = self.names.remove(&(*namespace, name.to_string())),
-            Event::MessageQueued(message) | Event::PayoutCounted(Payout { message, .. }) => {
-                let open = OpenMessage::queued(message.clone());
-                self.messages.insert(message.id, Row { cursor: seq.get(), value: open });
+            Event::NamesTaken { namespace, names, holder } => {
+                self.names.extend(names.iter().map(|name| ((*namespace, name.to_string()), *holder)));
+            }
+            Event::NamesFreed { namespace, names } => {
+                for name in names {
+                    self.names.remove(&(*namespace, name.to_string()));
+                }
             }
             Event::MessageFailed { message, attempt, error, .. } => {
                 let error =
@@ -596,13 +609,17 @@ impl Story {
                 self.messages.remove(&message.id);
                 self.errors.retain(|error| error.message_id != message.id);
             }
-            Event::WithdrawalRequested(_)
+            Event::MessageQueued(_)
+            | Event::PayoutCounted(_)
+            | Event::WithdrawalRequested(_)
             | Event::WithdrawalEnded { .. }
             | Event::DistributorUpgraded(_)
             | Event::LevelsSet(_)
             | Event::PlanCreated(_)
             | Event::AccountCreated { .. }
-            | Event::AccountChanged(_) => {}
+            | Event::AccountChanged(_)
+            | Event::CardsHandedIn(_)
+            | Event::RedemptionStepped(_) => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use super::http::{Http, Target};
 use super::store::Store;
 use super::{PATIENCE, eventually, eventually_within};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -127,7 +127,15 @@ fn without_settings(mut command: Command) -> Command {
 /// Runs a command of the binary to its end.
 #[track_caller]
 pub fn run(command: Command) -> Ended {
-    Process::spawn_keeping(command, usize::MAX).wait()
+    Process::spawn_keeping(command, usize::MAX, Stdio::null()).wait()
+}
+
+/// As [`run`], with this to read on its stdin.
+#[track_caller]
+pub fn run_reading(command: Command, input: &str) -> Ended {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(input.as_bytes()).and_then(|()| file.rewind()).expect("written");
+    Process::spawn_keeping(command, usize::MAX, file.into()).wait()
 }
 
 /// How a process ended, and what it said.
@@ -345,7 +353,7 @@ impl Drop for Server {
 type Lines = Arc<Mutex<VecDeque<String>>>;
 
 /// A child process whose output is kept as it comes.
-pub(super) struct Process {
+pub struct Process {
     child: Child,
     stdout: Lines,
     stderr: Lines,
@@ -354,13 +362,13 @@ pub(super) struct Process {
 
 impl Process {
     #[track_caller]
-    pub(super) fn spawn(command: Command) -> Self {
-        Self::spawn_keeping(command, KEPT_LINES)
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_keeping(command, KEPT_LINES, Stdio::null())
     }
 
     #[track_caller]
-    fn spawn_keeping(mut command: Command, lines: usize) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn spawn_keeping(mut command: Command, lines: usize, stdin: Stdio) -> Self {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be started");
         let (sender, said) = channel();
         let stdout = keep(child.stdout.take().expect("piped"), lines, Some(sender));
@@ -397,8 +405,20 @@ impl Process {
         }
     }
 
+    /// Waits until SIGINT would not end it at once.
     #[track_caller]
-    pub(super) fn signal(&self, name: &str) {
+    pub fn minds_interruptions(&self) {
+        let path = format!("/proc/{}/status", self.child.id());
+        eventually("the process has a handler for SIGINT", || {
+            let status = std::fs::read_to_string(&path).expect("a running process");
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim();
+            let caught = u64::from_str_radix(caught, 16).expect("a mask of signals");
+            (caught & (1 << 1) != 0).then_some(())
+        });
+    }
+
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
         let kill = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
         assert!(kill.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
     }
@@ -408,7 +428,7 @@ impl Process {
     }
 
     #[track_caller]
-    pub(super) fn wait(mut self) -> Ended {
+    pub fn wait(mut self) -> Ended {
         let exited = |child: &mut Child| -> Option<ExitStatus> { child.try_wait().expect("a child of ours") };
         let ends = "the process ends by itself";
         let status = eventually_within(COMMAND_PATIENCE, ends, || exited(&mut self.child));

@@ -45,7 +45,8 @@ async fn a_watermark_that_only_seemed_to_move_is_read_again() {
 async fn a_store_that_was_taken_over_halts_the_engine() {
     let (bench, story) = (Bench::new(1_000).await, Story::full());
     bench.store.plan([Trouble::Fenced]);
-    bench.append(&story.records).await;
+    // Few, so that nobody waits for room here when it halts: a journal that halted makes none.
+    bench.append(&story.records[..2]).await;
     assert_eq!(bench.halted().await, HaltReason::Fenced("another".into()));
     assert!(bench.stored.wait(Seq::new(1)).await.is_err());
     assert!(bench.store.commits().is_empty());

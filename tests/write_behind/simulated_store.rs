@@ -5,6 +5,7 @@ use purser::domain::account::AccountView;
 use purser::domain::balance::BalanceView;
 use purser::domain::directory::UniqueName;
 use purser::domain::distributor::{DistributorView, Upgrade};
+use purser::domain::event::Namespace;
 use purser::domain::ids::ShardId;
 use purser::domain::level::{Levels, Rank};
 use purser::domain::message::{MessageKind, OpenMessage};
@@ -12,10 +13,12 @@ use purser::domain::order::Order;
 use purser::domain::outcome::{Movement, PostedEntry};
 use purser::domain::plan::{Plan, PlanList};
 use purser::domain::product::ProductView;
+use purser::domain::redemption::{Redemption, RedemptionStatus};
 use purser::domain::session::SessionView;
 use purser::domain::withdrawal::Withdrawal;
 use purser::domain::{
-    AccountId, FamilyId, MessageId, OrderId, ProductId, Record, Seq, Timestamp, UserId, WithdrawalId,
+    AccountId, BatchId, FamilyId, MessageId, OrderId, ProductId, Record, RedemptionId, Seq, Timestamp,
+    UserId, WithdrawalId,
 };
 use purser::journal::disk::Disk;
 use purser::journal::simulated::SimulatedDisk;
@@ -23,7 +26,7 @@ use purser::journal::writer::Written;
 use purser::journal::{Halt, HaltReason, Journal, JournalOptions, Position, reader, recover};
 use purser::store::write_behind::{Status, WriteBehind};
 use purser::store::*;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -220,6 +223,51 @@ fn write_rows(rows: &mut Rows, batch: &Batch) {
             None => _ = rows.remove(&key),
         }
     }
+    write_cards(rows, batch);
+}
+
+fn write_cards(rows: &mut Rows, batch: &Batch) {
+    let batch = &batch.redemptions;
+    for row in &batch.batches {
+        let doubled = rows.insert(("batches", row.id.to_string()), format!("{row:?}"));
+        assert_eq!(doubled, None, "batch {} was written twice", row.id);
+    }
+    for (place, card) in &batch.requested {
+        let doubled = rows.insert(("cards", card.id.to_string()), format!("{place} {}", card.code_name));
+        assert_eq!(doubled, None, "card {} was written twice", card.id);
+        if let Some(code) = &card.code {
+            rows.insert(("card code", card.id.to_string()), format!("{:?}", code.as_bytes()));
+        }
+        let locked = card.account_id.map(|account_id| (account_id, card.fence));
+        let told = format!("{:?} {:?} {:?}", card.amount, card.payout, card.failure);
+        write_step(rows, card.id, card.status, locked, told, card.attempts, card.updated_at);
+    }
+    for (id, row) in &batch.stepped {
+        assert!(rows.contains_key(&("cards", id.to_string())), "a step of a card that is not there");
+        if !row.step.to.is_open() {
+            rows.remove(&("card code", id.to_string()));
+        }
+        let told = format!("{:?} {:?} {:?}", row.step.amount, row.step.payout, row.step.failure);
+        write_step(rows, *id, row.step.to, row.step.locked, told, row.step.attempts, row.at);
+    }
+}
+
+fn write_step(
+    rows: &mut Rows,
+    id: RedemptionId,
+    to: RedemptionStatus,
+    locked: Option<(AccountId, u64)>,
+    told: String,
+    attempts: u32,
+    at: Timestamp,
+) {
+    rows.insert(("card status", id.to_string()), format!("{to:?} {told} {at:?}"));
+    if let Some(locked) = locked {
+        rows.insert(("card lock", id.to_string()), format!("{locked:?}"));
+    }
+    let before = rows.get(&("card attempts", id.to_string()));
+    let before: u32 = before.map_or(0, |attempts| attempts.parse().expect("a number"));
+    rows.insert(("card attempts", id.to_string()), (before + attempts).to_string());
 }
 
 #[async_trait]
@@ -301,6 +349,13 @@ impl Store for SimulatedStore {
         unreachable!("nobody here reads it")
     }
     async fn name_holder(&self, _: &UniqueName) -> Result<Snapshot<Option<u64>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn name_holders(
+        &self,
+        _: Namespace,
+        _: &[Arc<str>],
+    ) -> Result<Snapshot<HashMap<String, u64>>, StoreError> {
         unreachable!("nobody here reads it")
     }
     async fn order(&self, _: OrderId) -> Result<Snapshot<Option<Row<Order>>>, StoreError> {
@@ -412,6 +467,28 @@ impl Store for SimulatedStore {
         _: AccountId,
         _: Page,
     ) -> Result<Snapshot<Vec<Row<TransitionRow>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn free_accounts(&self, _: u64, _: u32) -> Result<Snapshot<Vec<Row<AccountView>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn redemptions_by_id(
+        &self,
+        _: &[RedemptionId],
+    ) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn redemptions(
+        &self,
+        _: RedemptionFilter,
+        _: Page,
+    ) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn open_redemptions(&self, _: u64, _: u32) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError> {
+        unreachable!("nobody here reads it")
+    }
+    async fn redemption_batch(&self, _: BatchId) -> Result<Snapshot<Option<StoredBatch>>, StoreError> {
         unreachable!("nobody here reads it")
     }
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

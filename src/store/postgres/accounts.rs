@@ -59,12 +59,14 @@ impl Plan {
         locks(&mut arrays, || batch.created.values().map(|view| view.lock.as_ref()))?;
         arrays.add(views().map(|view| view.created_at.micros()))?;
         arrays.add(views().map(|view| view.updated_at.micros()))?;
+        arrays.add(views().map(|view| view.used_at.micros()))?;
         self.query(
             "INSERT INTO accounts (number, id, label, country, plan_id, status, login_status, redeemed_total, version, fence,
-                                   lock_redemption_id, lock_previous_status, lock_since, lock_deadline, created_at, updated_at)
+                                   lock_redemption_id, lock_previous_status, lock_since, lock_deadline, created_at, updated_at,
+                                   used_at)
              SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[],
                                   $8::bigint[], $9::bigint[], $10::bigint[], $11::uuid[], $12::text[], $13::bigint[],
-                                  $14::bigint[], $15::bigint[], $16::bigint[])",
+                                  $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[])",
             arrays,
             None,
         );
@@ -82,18 +84,19 @@ impl Plan {
         arrays.add(changes().map(|change| change.last.login.word()))?;
         arrays.add(changes().map(|change| change.last.posting.total))?;
         arrays.add(changes().map(|change| int(change.last.posting.version)))?;
-        arrays.add(changes().map(|change| change.fence.map(int)))?;
+        arrays.add(changes().map(|change| change.locked.map(|lock| int(lock.fence))))?;
         locks(&mut arrays, || batch.changed.values().map(|change| change.last.lock.as_ref()))?;
         arrays.add(changes().map(|change| change.at.micros()))?;
+        arrays.add(changes().map(|change| change.locked.map(|lock| lock.since.micros())))?;
         self.query(
             "UPDATE accounts AS a SET status = v.status, login_status = v.login_status, redeemed_total = v.redeemed_total,
                     version = v.version, fence = coalesce(v.fence, a.fence), lock_redemption_id = v.lock_redemption_id,
                     lock_previous_status = v.lock_previous_status, lock_since = v.lock_since,
-                    lock_deadline = v.lock_deadline, updated_at = v.updated_at
+                    lock_deadline = v.lock_deadline, updated_at = v.updated_at, used_at = coalesce(v.used_at, a.used_at)
              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::uuid[],
-                         $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])
+                         $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
                   AS v (id, status, login_status, redeemed_total, version, fence, lock_redemption_id,
-                        lock_previous_status, lock_since, lock_deadline, updated_at)
+                        lock_previous_status, lock_since, lock_deadline, updated_at, used_at)
              WHERE a.id = v.id",
             arrays,
             Some((batch.changed.len(), "accounts")),
@@ -184,6 +187,20 @@ pub async fn list(mut read: Reading, filter: AccountFilter, page: Page) -> Found
     .bind(filter.status.map(|status| status.word()))
     .bind(filter.login.map(|login| login.word()))
     .bind(filter.country.map(|country| country.to_string()))
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    read.end(rows::listed(&found, "number", rows::account)?).await
+}
+
+pub async fn free(mut read: Reading, after: u64, limit: u32) -> Found<Vec<Row<AccountView>>> {
+    let found = sqlx::query(
+        "SELECT a.*, p.target_amount, p.payout_bps FROM accounts a JOIN plans p ON p.id = a.plan_id
+         WHERE a.number > $1 AND a.status IN ('waiting', 'processing') AND a.login_status = 'active'
+         ORDER BY a.number LIMIT $2",
+    )
+    .bind(int(after))
+    .bind(i64::from(limit))
     .fetch_all(read.conn())
     .await
     .map_err(fault)?;

@@ -12,8 +12,8 @@ pub async fn audit(mut read: Reading) -> Found<Vec<Check>> {
     // It reads everything, which may take its time.
     sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(read.conn()).await.map_err(fault)?;
     let mut found = Vec::new();
-    for (name, sql) in checks::CHECKS {
-        let row = sqlx::query(AssertSqlSafe(checks::postgres_query(&sql)))
+    for (name, sql) in checks::all() {
+        let row = sqlx::query(AssertSqlSafe(checks::postgres_query(sql)))
             .fetch_one(read.conn())
             .await
             .map_err(fault)?;

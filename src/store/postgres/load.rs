@@ -3,8 +3,10 @@
 use super::fault;
 use crate::domain::balance::BalanceView;
 use crate::domain::directory::{DIRECTORY_SHARDS, UniqueName};
+use crate::domain::event::Namespace;
 use crate::domain::ids::ShardId;
 use crate::domain::product::ProductView;
+use crate::domain::redemption::Redemption;
 use crate::domain::session::SessionView;
 use crate::domain::{FamilyId, Seq, Timestamp, UserId};
 use crate::store::numbers::seq;
@@ -72,15 +74,28 @@ pub async fn balances(mut read: Reading, ids: Vec<i64>, keys_since: Timestamp) -
     .fetch_all(read.conn())
     .await
     .map_err(fault)?;
+    let cards =
+        sqlx::query("SELECT * FROM redemptions WHERE code IS NOT NULL AND user_id = ANY($1) ORDER BY place")
+            .bind(&ids)
+            .fetch_all(read.conn())
+            .await
+            .map_err(fault)?;
     let views = rows::all(&found, rows::balance)?;
     let mut of: HashMap<UserId, Vec<StoredKey>> = HashMap::new();
     for row in &keys {
         let (user_id, key) = rows::key(row)?;
         of.entry(user_id).or_default().push(key);
     }
-    let with_keys =
-        |view: BalanceView| StoredBalance { keys: of.remove(&view.user_id).unwrap_or_default(), view };
-    let balances = views.into_iter().map(with_keys).collect();
+    let mut cards_of: HashMap<UserId, Vec<Redemption>> = HashMap::new();
+    for card in rows::all(&cards, rows::redemption)? {
+        cards_of.entry(card.user_id).or_default().push(card);
+    }
+    let stored = |view: BalanceView| StoredBalance {
+        keys: of.remove(&view.user_id).unwrap_or_default(),
+        cards: cards_of.remove(&view.user_id).unwrap_or_default(),
+        view,
+    };
+    let balances = views.into_iter().map(stored).collect();
     read.end(balances).await
 }
 
@@ -127,6 +142,22 @@ pub async fn name_holder(mut read: Reading, name: UniqueName) -> Found<Option<u6
         .map_err(fault)?;
     let holder = found.map(|row| row.count("holder")).transpose()?;
     read.end(holder).await
+}
+
+pub async fn name_holders(
+    mut read: Reading,
+    namespace: Namespace,
+    names: Vec<String>,
+) -> Found<HashMap<String, u64>> {
+    let found = sqlx::query("SELECT name, holder FROM names WHERE namespace = $1 AND name = ANY($2)")
+        .bind(namespace.word())
+        .bind(names)
+        .fetch_all(read.conn())
+        .await
+        .map_err(fault)?;
+    let holders = found.iter().map(|row| Ok((row.text("name")?, row.count("holder")?)));
+    let holders = holders.collect::<Result<_, StoreError>>()?;
+    read.end(holders).await
 }
 
 pub async fn outcome(

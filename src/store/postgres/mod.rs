@@ -11,16 +11,18 @@ mod list;
 mod load;
 mod messages;
 mod plan;
+mod redemptions;
 mod withdrawals;
 
 use super::rows::columns;
 use super::writer::{Writer, detached};
 use super::{
-    AccountFilter, AccountId, AccountView, AttemptError, BTreeMap, BalanceView, Batch, Check, Claim,
-    DistributorView, FamilyId, ItemFilter, LastIds, Lease, Levels, MessageId, MessageKind, Movement,
-    OpenMessage, Order, OrderFilter, OrderId, Page, Plan, PlanList, PostedEntry, ProductId, ProductView,
-    Rank, Row, SessionView, ShardId, Snapshot, StockSum, Store, StoreError, StoredBalance, StoredOutcome,
-    Timestamp, TransitionRow, UniqueName, Upgrade, UserId, Withdrawal, WithdrawalId, async_trait, numbers,
+    AccountFilter, AccountId, AccountView, Arc, AttemptError, BTreeMap, BalanceView, Batch, BatchId, Check,
+    Claim, DistributorView, FamilyId, HashMap, ItemFilter, LastIds, Lease, Levels, MessageId, MessageKind,
+    Movement, Namespace, OpenMessage, Order, OrderFilter, OrderId, Page, Plan, PlanList, PostedEntry,
+    ProductId, ProductView, Rank, Redemption, RedemptionFilter, RedemptionId, Row, SessionView, ShardId,
+    Snapshot, StockSum, Store, StoreError, StoredBalance, StoredBatch, StoredOutcome, Timestamp,
+    TransitionRow, UniqueName, Upgrade, UserId, Withdrawal, WithdrawalId, async_trait, numbers,
 };
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgRow};
 use sqlx::{Connection, PgPool};
@@ -234,6 +236,15 @@ impl Store for PostgresStore {
         self.read(move |read| list::order(read, id)).await
     }
 
+    async fn name_holders(
+        &self,
+        namespace: Namespace,
+        names: &[Arc<str>],
+    ) -> Result<Snapshot<HashMap<String, u64>>, StoreError> {
+        let names = names.iter().map(ToString::to_string).collect();
+        self.read(move |read| load::name_holders(read, namespace, names)).await
+    }
+
     async fn outcome(
         &self,
         caller: UserId,
@@ -384,6 +395,42 @@ impl Store for PostgresStore {
         page: Page,
     ) -> Result<Snapshot<Vec<Row<TransitionRow>>>, StoreError> {
         self.read(move |read| accounts::transitions(read, id, page)).await
+    }
+
+    async fn free_accounts(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<Row<AccountView>>>, StoreError> {
+        self.read(move |read| accounts::free(read, after, limit)).await
+    }
+
+    async fn redemptions_by_id(
+        &self,
+        ids: &[RedemptionId],
+    ) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |read| redemptions::by_id(read, ids)).await
+    }
+
+    async fn redemptions(
+        &self,
+        filter: RedemptionFilter,
+        page: Page,
+    ) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError> {
+        self.read(move |read| redemptions::list(read, filter, page)).await
+    }
+
+    async fn open_redemptions(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Snapshot<Vec<Row<Redemption>>>, StoreError> {
+        self.read(move |read| redemptions::open(read, after, limit)).await
+    }
+
+    async fn redemption_batch(&self, id: BatchId) -> Result<Snapshot<Option<StoredBatch>>, StoreError> {
+        self.read(move |read| redemptions::batch(read, id)).await
     }
 
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {

@@ -62,6 +62,7 @@ impl Plan {
         plan.messages(&batch.messages)?;
         plan.withdrawals(&batch.withdrawals)?;
         plan.accounts(&batch.accounts)?;
+        plan.redemptions(&batch.redemptions)?;
         Ok(plan)
     }
 

@@ -33,8 +33,8 @@ fn plans_of(steps: &mut Steps, batch: &AccountRows) -> Done {
 fn created(steps: &mut Steps, batch: &AccountRows) -> Done {
     const NEW: Template = insert(
         "INSERT INTO accounts (number, id, label, country, plan_id, status, login_status, redeemed_total, version, fence, \
-         lock_redemption_id, lock_previous_status, lock_since, lock_deadline, created_at, updated_at) VALUES ",
-        16,
+         lock_redemption_id, lock_previous_status, lock_since, lock_deadline, created_at, updated_at, used_at) VALUES ",
+        17,
     );
     split(steps, &NEW, batch.created.values(), |values, view| {
         let (account, lock) = (&view.account, view.lock.as_ref());
@@ -49,30 +49,33 @@ fn created(steps: &mut Steps, batch: &AccountRows) -> Done {
             .add(lock.map(|lock| lock.redemption_id.get()))
             .add(lock.map(|lock| lock.previous_status.word()));
         values.add(lock.map(|lock| lock.since.micros())).add(lock.map(|lock| lock.deadline.micros()));
-        values.add(view.created_at.micros()).add(view.updated_at.micros());
+        values.add(view.created_at.micros()).add(view.updated_at.micros()).add(view.used_at.micros());
     })
 }
 
 fn changed(steps: &mut Steps, batch: &AccountRows) -> Done {
     const CHANGED: Template = update(
         "WITH v (id, status, login_status, redeemed_total, version, fence, lock_redemption_id, lock_previous_status, \
-         lock_since, lock_deadline, updated_at) AS (VALUES ",
-        11,
+         lock_since, lock_deadline, updated_at, used_at) AS (VALUES ",
+        12,
         ") UPDATE accounts SET status = v.status, login_status = v.login_status, redeemed_total = v.redeemed_total, \
          version = v.version, fence = coalesce(v.fence, accounts.fence), lock_redemption_id = v.lock_redemption_id, \
          lock_previous_status = v.lock_previous_status, lock_since = v.lock_since, lock_deadline = v.lock_deadline, \
-         updated_at = v.updated_at FROM v WHERE accounts.id = v.id",
+         updated_at = v.updated_at, used_at = coalesce(v.used_at, accounts.used_at) FROM v WHERE accounts.id = v.id",
         "accounts",
     );
     split(steps, &CHANGED, batch.changed.iter(), |values, (id, change)| {
         let (last, lock) = (&change.last, change.last.lock.as_ref());
         values.add(id.get()).add(last.to.word()).add(last.login.word());
-        values.add(last.posting.total).add(int(last.posting.version)).add(change.fence.map(int));
+        values
+            .add(last.posting.total)
+            .add(int(last.posting.version))
+            .add(change.locked.map(|lock| int(lock.fence)));
         values
             .add(lock.map(|lock| lock.redemption_id.get()))
             .add(lock.map(|lock| lock.previous_status.word()));
         values.add(lock.map(|lock| lock.since.micros())).add(lock.map(|lock| lock.deadline.micros()));
-        values.add(change.at.micros());
+        values.add(change.at.micros()).add(change.locked.map(|lock| lock.since.micros()));
     })
 }
 
@@ -136,6 +139,20 @@ pub async fn list(mut read: Reading, filter: AccountFilter, page: Page) -> Found
     .bind(filter.status.map(|status| status.word()))
     .bind(filter.login.map(|login| login.word()))
     .bind(filter.country.map(|country| country.to_string()))
+    .fetch_all(read.conn())
+    .await
+    .map_err(fault)?;
+    read.end(rows::listed(&found, "number", rows::account)?).await
+}
+
+pub async fn free(mut read: Reading, after: u64, limit: u32) -> Found<Vec<Row<AccountView>>> {
+    let found = sqlx::query(
+        "SELECT a.*, p.target_amount, p.payout_bps FROM accounts a JOIN plans p ON p.id = a.plan_id
+         WHERE a.number > $1 AND a.status IN ('waiting', 'processing') AND a.login_status = 'active'
+         ORDER BY a.number LIMIT $2",
+    )
+    .bind(int(after))
+    .bind(limit)
     .fetch_all(read.conn())
     .await
     .map_err(fault)?;

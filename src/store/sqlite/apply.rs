@@ -1,7 +1,7 @@
 //! One batch, one transaction: first the compare-and-set, then rows in the order of their keys.
 
 use super::chunks::{Step, Template, split};
-use super::{accounts, fault, lease, messages, withdrawals};
+use super::{accounts, fault, lease, messages, redemptions, withdrawals};
 use crate::store::StoreError;
 use crate::store::batch::{Batch, EntryRow, KeyRow, MovementRow, ProductState};
 use crate::store::numbers::int;
@@ -69,6 +69,7 @@ impl Plan {
         messages::plan(&mut steps, &batch.messages)?;
         withdrawals::plan(&mut steps, &batch.withdrawals)?;
         accounts::plan(&mut steps, &batch.accounts)?;
+        redemptions::plan(&mut steps, &batch.redemptions)?;
         Ok(Self { after: int(batch.after.get()), to: int(batch.to.get()), steps })
     }
 }

@@ -10,9 +10,9 @@ use sqlx::AssertSqlSafe;
 
 pub async fn audit(mut read: Reading) -> Found<Vec<Check>> {
     let mut found = Vec::new();
-    for (name, sql) in checks::CHECKS {
+    for (name, sql) in checks::all() {
         let row =
-            sqlx::query(AssertSqlSafe(checks::query(&sql))).fetch_one(read.conn()).await.map_err(fault)?;
+            sqlx::query(AssertSqlSafe(checks::query(sql))).fetch_one(read.conn()).await.map_err(fault)?;
         found.push(checks::verdict(name, &row)?);
     }
     read.end(found).await

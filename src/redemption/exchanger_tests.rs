@@ -1,0 +1,467 @@
+//! Exchanges with books that are kept here, a provider that says what it is told to, and a clock that is moved by hand.
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::domain::account::exchange::Ending;
+use crate::domain::account::{AccountStatus, Lock, NewAccount};
+use crate::domain::card::CardCode;
+use crate::domain::country::Country;
+use crate::domain::plan::BasisPoints;
+use crate::domain::text::{Name, Text};
+use crate::domain::{Money, PlanId, Posting, RedemptionId, Timestamp, UserId};
+use crate::provider::{Answer, Exchange, Standing};
+use crate::redemption::{BreakerOptions, NotEnded};
+use async_trait::async_trait;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::LocalSet;
+use uuid::Uuid;
+
+const DE: &str = "DE";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_micros(0).plus_seconds(second)
+}
+
+fn account(id: u128) -> AccountView {
+    let account = NewAccount {
+        id: AccountId::new(Uuid::from_u128(id)),
+        number: 1,
+        label: Name::stored(String::new()),
+        country: Country::parse(DE).expect("a country"),
+        plan_id: PlanId::new(Uuid::nil()),
+        target: Money::new(1_000).expect("money"),
+        payout: BasisPoints::new(0).expect("a share"),
+    };
+    AccountView::created(Arc::new(account), &Posting::of(0), at(0))
+}
+
+fn card(id: u128) -> Redemption {
+    Redemption {
+        id: RedemptionId::new(Uuid::from_u128(id)),
+        user_id: UserId::new(1),
+        batch_id: None,
+        place: 0,
+        country: Country::parse(DE).expect("a country"),
+        face_value: None,
+        status: RedemptionStatus::Queued,
+        account_id: None,
+        fence: 0,
+        amount: None,
+        payout: None,
+        failure: None,
+        attempts: 0,
+        code_name: "name".into(),
+        code_last4: "last".into(),
+        code: None,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+fn number(id: RedemptionId) -> u128 {
+    id.get().as_u128()
+}
+
+/// Accounts as an engine would keep them, and what was written down.
+struct Books {
+    accounts: RefCell<HashMap<AccountId, AccountView>>,
+    notices: UnboundedSender<Notice>,
+    written: RefCell<Vec<String>>,
+    /// Cards that were cancelled, and steps that panic.
+    cancelled: RefCell<Vec<u128>>,
+    panics: Cell<u32>,
+}
+
+impl Books {
+    fn write(&self, line: String) {
+        self.written.borrow_mut().push(line);
+    }
+
+    fn change(&self, id: AccountId, change: impl FnOnce(&mut AccountView)) {
+        let mut accounts = self.accounts.borrow_mut();
+        let view = accounts.get_mut(&id).expect("an account");
+        change(view);
+        drop(self.notices.send(Notice::Account(Box::new(view.clone()))));
+    }
+
+    fn unlock(&self, id: AccountId) {
+        self.change(id, |view| (view.lock, view.status) = (None, AccountStatus::Processing));
+    }
+
+    fn fence(&self, id: AccountId) -> Option<u64> {
+        self.accounts.borrow()[&id].lock.map(|lock| lock.fence)
+    }
+}
+
+#[async_trait(?Send)]
+impl Steps for Rc<Books> {
+    fn code(&self, _: &Redemption) -> Option<CardCode> {
+        CardCode::parse("OK12").ok()
+    }
+
+    async fn start(&self, card: &CardRef, id: AccountId, timeout: Duration) -> Result<Lock, NotStarted> {
+        if self.cancelled.borrow().contains(&number(card.redemption_id)) {
+            return Err(NotStarted::Card);
+        }
+        if self.accounts.borrow()[&id].lock.is_some() {
+            return Err(NotStarted::Account);
+        }
+        let fence = self.accounts.borrow()[&id].fence + 1;
+        let deadline = at(0).plus(timeout);
+        let previous_status = AccountStatus::Waiting;
+        let lock = Lock { redemption_id: card.redemption_id, previous_status, fence, since: at(0), deadline };
+        self.write(format!("start {} on {}", number(card.redemption_id), id.get().as_u128()));
+        self.change(id, |view| {
+            (view.lock, view.fence, view.status) = (Some(lock), fence, AccountStatus::Locking);
+        });
+        tokio::task::yield_now().await;
+        Ok(lock)
+    }
+
+    async fn is_locked(&self, intent: &Intent) -> Option<bool> {
+        Some(self.fence(intent.account_id) == Some(intent.fence))
+    }
+
+    async fn doubt(&self, intent: &Intent, attempts: u32, _: &str) -> Result<(), NotEnded> {
+        self.write(format!("doubt {} after {attempts}", number(intent.card.redemption_id)));
+        Ok(())
+    }
+
+    async fn end(&self, intent: &Intent, ending: Ending, attempts: u32) -> Result<(), NotEnded> {
+        let id = number(intent.card.redemption_id);
+        if self.panics.get() > 0 {
+            self.panics.set(self.panics.get() - 1);
+            panic!("as it was told to");
+        }
+        if self.fence(intent.account_id) != Some(intent.fence) {
+            self.write(format!("late {id}"));
+            return Ok(());
+        }
+        self.write(match ending {
+            Ending::Taken(amount) => format!("taken {id} worth {} after {attempts}", amount.minor()),
+            Ending::Untaken(_) => format!("untaken {id} after {attempts}"),
+        });
+        self.unlock(intent.account_id);
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+}
+
+/// What the provider says, in turn; with nothing left to say it never answers.
+#[derive(Default)]
+struct Script {
+    answers: RefCell<VecDeque<Answer>>,
+    standings: RefCell<VecDeque<Standing>>,
+    asked: RefCell<Vec<String>>,
+}
+
+#[async_trait(?Send)]
+impl Provider for Rc<Script> {
+    async fn exchange(&self, exchange: &Exchange) -> Answer {
+        self.asked.borrow_mut().push(format!("exchange {}", exchange.redemption_id.as_u128()));
+        let answer = self.answers.borrow_mut().pop_front();
+        match answer {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn status(&self, id: Uuid) -> Standing {
+        self.asked.borrow_mut().push(format!("status {}", id.as_u128()));
+        let standing = self.standings.borrow_mut().pop_front();
+        match standing {
+            Some(standing) => standing,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+struct Scene {
+    books: Rc<Books>,
+    script: Rc<Script>,
+    clock: Arc<ManualClock>,
+    control: Arc<Control<Stats>>,
+    exchanger: RefCell<Option<Exchanger>>,
+    local: LocalSet,
+}
+
+impl Scene {
+    fn new(accounts: &[AccountView], under_way: Vec<Redemption>) -> Self {
+        let (notices, listener) = mpsc::unbounded_channel();
+        let (clock, control) = (Arc::new(ManualClock::at(at(0))), Arc::new(Control::default()));
+        let mut pools = Pools::default();
+        for view in accounts {
+            pools.account(view);
+        }
+        let options = ExchangeOptions {
+            timeout: Duration::from_secs(10),
+            breaker: BreakerOptions { failures: 3, pause: Duration::from_mins(1) },
+            first_delay: Duration::from_secs(1),
+            last_delay: Duration::from_secs(8),
+            rate_per_second: 0,
+        };
+        let under_way = under_way.into_iter().map(Arc::new).collect();
+        let books = Books {
+            accounts: RefCell::new(accounts.iter().map(|view| (view.account.id, view.clone())).collect()),
+            notices,
+            written: RefCell::default(),
+            cancelled: RefCell::default(),
+            panics: Cell::new(0),
+        };
+        let exchanger =
+            Exchanger { listener, pools, under_way, clock: clock.clone(), options, control: control.clone() };
+        Self {
+            books: Rc::new(books),
+            script: Rc::default(),
+            clock,
+            control,
+            exchanger: RefCell::new(Some(exchanger)),
+            local: LocalSet::new(),
+        }
+    }
+
+    /// Lets everything happen that can happen now.
+    fn settle(&self) {
+        if let Some(exchanger) = self.exchanger.borrow_mut().take() {
+            let run = exchanger.run(Rc::new(self.books.clone()), Some(Rc::new(self.script.clone())));
+            self.local.spawn_local(run);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        self.local.block_on(&runtime, async {
+            for _ in 0..500 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    fn hand_in(&self, id: u128) {
+        drop(self.books.notices.send(Notice::Card(Arc::new(card(id)), id as u64)));
+    }
+
+    fn answer(&self, answer: Answer) {
+        self.script.answers.borrow_mut().push_back(answer);
+    }
+
+    fn stands(&self, standing: Standing) {
+        self.script.standings.borrow_mut().push_back(standing);
+    }
+
+    fn after(&self, seconds: i64) {
+        self.clock.advance_seconds(seconds);
+        self.settle();
+    }
+
+    fn written(&self) -> Vec<String> {
+        self.books.written.take()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.script.asked.take()
+    }
+}
+
+fn taken(amount: i64) -> Answer {
+    Answer::Taken { amount: Money::new(amount).expect("money") }
+}
+
+fn in_doubt() -> Answer {
+    Answer::InDoubt { why: "no answer".into() }
+}
+
+fn not_taken() -> Answer {
+    Answer::NotTaken { why: "later".into(), retry_after: None }
+}
+
+#[test]
+fn a_card_is_exchanged_once_it_has_an_account_and_the_next_one_follows() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.answer(taken(5));
+    scene.answer(Answer::Refused { reason: Text::stored("used".into()) });
+    for id in 1..=2 {
+        scene.hand_in(id);
+    }
+    scene.settle();
+    let expected = ["start 1 on 1", "taken 1 worth 5 after 1", "start 2 on 1", "untaken 2 after 1"];
+    assert_eq!(scene.written(), expected);
+    assert_eq!(scene.asked(), ["exchange 1", "exchange 2"]);
+    assert_eq!(scene.control.stats(), Stats { free_accounts: 1, ..Stats::default() });
+}
+
+#[test]
+fn what_the_provider_may_have_is_asked_for_and_sent_again_only_once_nothing_can_be_on_its_way() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.answer(in_doubt());
+    for _ in 0..4 {
+        scene.stands(Standing::Unknown);
+    }
+    scene.hand_in(1);
+    scene.settle();
+    assert_eq!(scene.written(), ["start 1 on 1", "doubt 1 after 1"]);
+    assert_eq!((scene.control.stats().in_doubt, scene.control.stats().locking), (1, 0));
+    // After 1, 2 and 4 seconds more; the call was given 10.
+    for seconds in [1, 2, 4] {
+        scene.after(seconds);
+    }
+    assert_eq!(scene.asked(), ["exchange 1", "status 1", "status 1", "status 1", "status 1"]);
+    scene.stands(Standing::Unknown);
+    scene.answer(taken(7));
+    scene.after(8);
+    assert_eq!(scene.asked(), ["status 1", "exchange 1"]);
+    assert_eq!(scene.written(), ["taken 1 worth 7 after 1"]);
+    assert_eq!(scene.control.stats().in_doubt, 0);
+}
+
+#[test]
+fn a_card_that_was_not_taken_this_time_is_sent_again_a_little_later() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.answer(not_taken());
+    scene.answer(taken(7));
+    scene.hand_in(1);
+    scene.settle();
+    assert_eq!(scene.asked(), ["exchange 1"]);
+    scene.after(1);
+    assert_eq!(scene.asked(), ["exchange 1"]);
+    assert_eq!(scene.written(), ["start 1 on 1", "taken 1 worth 7 after 2"]);
+}
+
+#[test]
+fn while_the_provider_does_not_answer_cards_stay_queued_and_one_call_finds_out() {
+    let scene = Scene::new(&[1, 2, 3, 4].map(account), Vec::new());
+    for _ in 0..3 {
+        scene.answer(not_taken());
+    }
+    for id in 1..=3 {
+        scene.hand_in(id);
+    }
+    scene.settle();
+    for id in 4..=6 {
+        scene.hand_in(id);
+    }
+    scene.after(30);
+    assert_eq!((scene.asked().len(), scene.written().len()), (3, 3), "nobody else was sent");
+    let stats = scene.control.stats();
+    assert_eq!((stats.breaker_is_open, stats.queued, stats.locking), (true, 3, 3));
+    scene.after(30);
+    assert_eq!(scene.asked().len(), 1, "one call, which is not answered yet");
+    assert!(scene.control.stats().breaker_is_open);
+}
+
+#[test]
+fn no_more_cards_get_accounts_than_the_provider_can_be_asked_for_in_a_second() {
+    let mut scene = Scene::new(&[1, 2, 3, 4, 5].map(account), Vec::new());
+    scene.exchanger.get_mut().as_mut().expect("not running").options.rate_per_second = 2;
+    for _ in 0..5 {
+        scene.answer(taken(1));
+    }
+    for id in 1..=5 {
+        scene.hand_in(id);
+    }
+    scene.settle();
+    assert_eq!((scene.asked().len(), scene.control.stats().free_accounts), (1, 3));
+    let asked: Vec<usize> = (0..4)
+        .map(|_| {
+            scene.after(1);
+            scene.asked().len()
+        })
+        .collect();
+    assert_eq!(asked, [2, 2, 0, 0]);
+}
+
+#[test]
+fn an_exchange_that_an_operator_settles_is_given_up_and_a_late_answer_is_only_noted() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.answer(in_doubt());
+    scene.stands(Standing::Unknown);
+    scene.hand_in(1);
+    scene.settle();
+    scene.books.unlock(account(1).account.id);
+    scene.after(60);
+    assert_eq!(scene.asked(), ["exchange 1", "status 1"], "nobody asks any more");
+    assert_eq!(scene.control.stats(), Stats { free_accounts: 1, ..Stats::default() });
+    // The second one is settled while its call runs.
+    scene.hand_in(2);
+    scene.settle();
+    scene.books.unlock(account(1).account.id);
+    scene.written();
+    scene.hand_in(3);
+    scene.settle();
+    assert_eq!(scene.written(), ["start 3 on 1"], "the account is free for another card");
+}
+
+#[test]
+fn what_an_operator_has_given_up_is_not_sent_again_even_if_nobody_told_yet() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.answer(in_doubt());
+    for _ in 0..5 {
+        scene.stands(Standing::Unknown);
+    }
+    scene.hand_in(1);
+    scene.settle();
+    for seconds in [1, 2, 4] {
+        scene.after(seconds);
+    }
+    scene.asked();
+    // The notice of it is still on its way.
+    scene.books.accounts.borrow_mut().get_mut(&account(1).account.id).expect("an account").lock = None;
+    scene.after(8);
+    assert_eq!(scene.asked(), ["status 1"]);
+}
+
+#[test]
+fn a_card_that_is_taken_back_leaves_its_account_to_the_next() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.books.cancelled.borrow_mut().push(1);
+    scene.answer(taken(5));
+    for id in 1..=2 {
+        scene.hand_in(id);
+    }
+    scene.settle();
+    assert_eq!(scene.written(), ["start 2 on 1", "taken 2 worth 5 after 1"]);
+}
+
+#[test]
+fn a_start_doubts_what_it_finds_locked_and_asks_before_anything_is_sent() {
+    let mut view = account(1);
+    let lock = Lock {
+        redemption_id: card(1).id,
+        previous_status: AccountStatus::Waiting,
+        fence: 4,
+        since: at(0),
+        deadline: at(10),
+    };
+    (view.lock, view.fence, view.status) = (Some(lock), 4, AccountStatus::Locking);
+    let locked = |id, status| Redemption { status, account_id: Some(view.account.id), fence: 4, ..card(id) };
+    let scene = Scene::new(&[view.clone()], vec![locked(1, RedemptionStatus::Locking)]);
+    scene.stands(Standing::Taken { amount: Money::new(9).expect("money") });
+    scene.settle();
+    assert_eq!(scene.written(), ["doubt 1 after 1", "taken 1 worth 9 after 0"]);
+    assert_eq!(scene.asked(), ["status 1"]);
+    let scene = Scene::new(&[view.clone()], vec![locked(1, RedemptionStatus::InDoubt)]);
+    scene.stands(Standing::Taken { amount: Money::new(9).expect("money") });
+    scene.settle();
+    assert_eq!(scene.written(), ["taken 1 worth 9 after 0"], "it was doubted before");
+}
+
+#[test]
+fn an_exchange_that_panics_goes_on_by_asking() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.books.panics.set(1);
+    scene.answer(taken(5));
+    scene.stands(Standing::Taken { amount: Money::new(5).expect("money") });
+    scene.hand_in(1);
+    scene.settle();
+    assert_eq!(scene.asked(), ["exchange 1", "status 1"]);
+    assert_eq!(scene.written(), ["start 1 on 1", "doubt 1 after 1", "taken 1 worth 5 after 0"]);
+}
+
+#[test]
+fn once_it_is_stopped_nothing_starts() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.settle();
+    scene.control.stop();
+    scene.hand_in(1);
+    scene.settle();
+    assert_eq!((scene.asked().len(), scene.written().len()), (0, 0));
+}
