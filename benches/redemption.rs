@@ -1,6 +1,7 @@
 //! Gift cards inside one process, with a real journal and the embedded store behind it: what the engine itself costs with a
 //! provider that answers at once, how near it comes to the ideal with one that takes 200 ms, and what choosing an account
-//! takes among up to a million. `cargo bench --bench redemption [-- --cards 20000 --accounts 1000 --runs 3]`.
+//! takes among up to a million. `cargo bench --bench redemption [-- --cards 20000 --accounts 1000
+//! --slow-cards 20000 --runs 3]`.
 
 mod support;
 
@@ -54,7 +55,7 @@ impl Provider for Takes {
 
 fn main() -> anyhow::Result<()> {
     let (cards, accounts) = (argument("cards", 20_000) as usize, argument("accounts", 1_000) as usize);
-    let runs = argument("runs", 3);
+    let (slow_cards, runs) = (argument("slow-cards", 20_000) as usize, argument("runs", 3));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     for _ in 0..runs {
         println!("{:.0} fdatasync/s", fdatasync_rate(support::data_directory("probe")?.path())?);
@@ -63,7 +64,7 @@ fn main() -> anyhow::Result<()> {
             "{cards} cards over {accounts} accounts, provider at once: {:.0}/s",
             cards as f64 / took.as_secs_f64()
         );
-        let (latency, slow_accounts, slow_cards) = (Duration::from_millis(200), 500, 5_000);
+        let (latency, slow_accounts) = (Duration::from_millis(200), 500);
         let took = runtime.block_on(redeem(slow_accounts, slow_cards, latency))?;
         let ideal = slow_accounts as f64 / latency.as_secs_f64();
         let rate = slow_cards as f64 / took.as_secs_f64();
