@@ -327,6 +327,42 @@ fn a_card_that_was_not_taken_this_time_is_sent_again_a_little_later() {
 }
 
 #[test]
+fn a_provider_that_wants_to_be_left_alone_for_years_is_asked_after_the_last_delay() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    let retry_after = Some(Duration::from_hours(1_000_000));
+    scene.answer(Answer::NotTaken { why: "later".into(), retry_after });
+    scene.answer(taken(7));
+    scene.hand_in(1);
+    scene.settle();
+    scene.after(7);
+    assert_eq!(scene.asked(), ["exchange 1"]);
+    scene.after(1);
+    assert_eq!(scene.asked(), ["exchange 1"]);
+    assert_eq!(scene.written(), ["start 1 on 1", "taken 1 worth 7 after 2"]);
+}
+
+#[test]
+fn countries_take_turns_however_many_cards_one_of_them_has() {
+    let mut pools = Pools::default();
+    let in_country = |id, country| {
+        let view = account(id);
+        let country = Country::parse(country).expect("a country");
+        let account = NewAccount { country, ..NewAccount::clone(&view.account) };
+        AccountView { account: Arc::new(account), ..view }
+    };
+    for id in 1..=3 {
+        pools.account(&in_country(id, "AT"));
+        pools.account(&in_country(10 + id, "US"));
+    }
+    for id in 1..=4 {
+        let country = Country::parse(if id < 4 { "AT" } else { "US" }).expect("a country");
+        pools.card(Arc::new(Redemption { country, ..card(id) }), id as u64);
+    }
+    let order: Vec<_> = std::iter::from_fn(|| pools.choose()).map(|chosen| number(chosen.card.id)).collect();
+    assert_eq!(order, [1, 4, 2, 3]);
+}
+
+#[test]
 fn while_the_provider_does_not_answer_cards_stay_queued_and_one_call_finds_out() {
     let scene = Scene::new(&[1, 2, 3, 4].map(account), Vec::new());
     for _ in 0..3 {

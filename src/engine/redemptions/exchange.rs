@@ -1,5 +1,5 @@
 //! What the exchanger has written down: an account is locked for a card, the exchange is doubted, or it has ended, with all that
-//! follows in one record. And the payout that had to wait for room.
+//! follows in one record.
 
 use crate::domain::account::exchange::{CardRef, Ending, Settlement};
 use crate::domain::account::{Account, AccountCommand, AccountView, Lock, TransitionReason};
