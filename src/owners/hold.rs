@@ -92,11 +92,11 @@ impl KeyGuard {
         KeyUse { caller: self.caller(), fingerprint, request, snapshot }
     }
 
-    /// Tells the caller's owner that the key is answered.
-    pub fn deliver(mut self, record: &Arc<Record>) {
+    /// Tells the caller's owner that the key is answered. `is_known`: whether it has the record for another reason, too.
+    pub fn deliver(mut self, record: &Arc<Record>, is_known: bool) {
         self.answered = true;
         let (pin, fingerprint) = (self.pin.clone(), self.fingerprint);
-        self.pin.send(KeyAnswered { pin, fingerprint, record: record.clone() });
+        self.pin.send(KeyAnswered { pin, fingerprint, record: record.clone(), is_known });
     }
 }
 

@@ -24,7 +24,9 @@ impl Handler<KeyAnswered> for Owner<Balance> {
     fn handle(&mut self, answered: KeyAnswered, _: &mut Context<Self>) {
         self.turn(|owner| {
             owner.desk.answered(answered.fingerprint, &answered.record);
-            owner.remember(&answered.record);
+            if !answered.is_known {
+                owner.remember(&answered.record);
+            }
         });
     }
 }
@@ -59,7 +61,7 @@ impl Handler<Remember> for Owner<Balance> {
                 events: Vec::new(),
             };
             let record = owner.ground.journal.enqueue(record, &[key.cell()], space);
-            key.deliver(&record);
+            key.deliver(&record, false);
             drop(reply.send(record));
         });
     }

@@ -58,7 +58,7 @@ pub trait Kind: Entity {
         ground: &Ground,
     ) -> Result<Snapshot<Vec<Loaded<Self>>>, StoreError>;
 
-    /// Takes note of a record that touched the entity.
+    /// Takes note of a record that touched the entity; of each once.
     fn remember(&mut self, _desk: &mut Self::Desk, _record: &Arc<Record>, _ground: &Ground) {}
 
     /// Lets go of what the store has up to `stored`; says what the last record was that went.
@@ -144,12 +144,11 @@ impl Kind for Balance {
     }
 
     fn remember(&mut self, desk: &mut BalanceDesk, record: &Arc<Record>, ground: &Ground) {
-        if desk.remember(record) {
-            // Before the dispatcher hears of a message: what it is about is to be found.
-            ground.pending.note(record, self.id());
-            ground.messages.note(record, Keeper::Balance, self.id());
-            ground.cards.note(record, self.id(), self.cards());
-        }
+        desk.remember(record);
+        // Before the dispatcher hears of a message: what it is about is to be found.
+        ground.pending.note(record, self.id());
+        ground.messages.note(record, Keeper::Balance, self.id());
+        ground.cards.note(record, self.id(), self.cards());
     }
 
     fn forget(&mut self, desk: &mut BalanceDesk, stored: Seq) -> Seq {

@@ -163,6 +163,8 @@ pub struct KeyAnswered {
     pub pin: Pin<Balance>,
     pub fingerprint: [u8; 16],
     pub record: Arc<Record>,
+    /// The record touches the caller's balance, and has come as such before.
+    pub is_known: bool,
 }
 
 /// The key's operation ended without a record.

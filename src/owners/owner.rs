@@ -191,15 +191,18 @@ impl<K: Kind> Owner<K> {
         let key_use = key.as_ref().map(|key| key.key_use(snapshot.clone()));
         let record =
             Record { seq: Seq::ZERO, at: now, operation, caller, key: key_use, refusal: None, events };
-        let record = {
+        let (record, has_callers_balance) = {
             // On the stack for all but large orders.
             let mut cells: SmallVec<[&Cell; 8]> = smallvec![&self.slot.cell; own_count];
             cells.extend(parties.iter().map(|party| party.cell()));
             if own_count == 0 {
                 cells.push(&self.slot.cell);
             }
-            cells.extend(key.as_ref().map(super::hold::KeyGuard::cell));
-            self.ground.journal.enqueue(record, &cells, space)
+            let key_cell = key.as_ref().map(super::hold::KeyGuard::cell);
+            let is_touched = |key: &Cell| cells.iter().any(|cell| std::ptr::eq(*cell, key));
+            let has_callers_balance = key_cell.is_some_and(is_touched);
+            cells.extend(key_cell);
+            (self.ground.journal.enqueue(record, &cells, space), has_callers_balance)
         };
         for event in &record.events[..own_count] {
             self.entity.apply(event, record.at);
@@ -209,7 +212,7 @@ impl<K: Kind> Owner<K> {
             party.deliver(&record, own_count + index);
         }
         if let Some(key) = key {
-            key.deliver(&record);
+            key.deliver(&record, has_callers_balance);
         }
         drop(reply.send(Ok(Committed::Recorded { record, snapshot })));
     }
@@ -219,6 +222,10 @@ impl<K: Kind> Owner<K> {
         self.arrived = self.arrived.max(record.seq);
         self.slot.untidy.store(true, Ordering::Relaxed);
         self.entity.remember(&mut self.desk, record, &self.ground);
+        if record.seq <= self.tidied {
+            // It came so late that the store has it.
+            self.tidied = Seq::ZERO;
+        }
         self.forget();
     }
 

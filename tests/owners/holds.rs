@@ -4,6 +4,7 @@
 use crate::house::in_time;
 use crate::simulated_store::SimulatedStore;
 use purser::clock::ManualClock;
+use purser::domain::balance::Balance;
 use purser::domain::product::{Change, Details, Product, ProductClaim, ProductCommand, ProductView};
 use purser::domain::text::Name;
 use purser::domain::{Money, Operation, ProductId, Rejection, Seq, Timestamp};
@@ -11,6 +12,7 @@ use purser::journal::disk::Disk;
 use purser::journal::simulated::SimulatedDisk;
 use purser::journal::{Halt, HaltReason, Journal, JournalOptions, Position, reader, recover};
 use purser::messages::Board;
+use purser::messages::board::Notice;
 use purser::owners::ground::Limits;
 use purser::owners::homes::Homes;
 use purser::owners::index::{Revocations, UnstoredObjects};
@@ -23,6 +25,7 @@ use purser::store::StoreReader;
 use purser::store::write_behind::Status;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot::{self, Receiver};
 use uuid::Uuid;
 
@@ -31,7 +34,10 @@ const WAITING_FOR_LOADS: usize = 200;
 
 pub struct Shop {
     pub ground: Arc<Ground>,
-    store: Arc<SimulatedStore>,
+    pub store: Arc<SimulatedStore>,
+    pub balances: Arc<Supervisor<Balance>>,
+    /// What the dispatcher would be told.
+    pub notices: UnboundedReceiver<Notice>,
     products: Arc<Supervisor<Product>>,
     clock: Arc<ManualClock>,
 }
@@ -64,6 +70,7 @@ impl Shop {
             Arc::new(Status::default()),
             Duration::from_secs(5),
         );
+        let (messages, notices) = Board::new();
         let limits = Limits {
             keys_per_caller: 10,
             key_retention_seconds: 60,
@@ -80,13 +87,14 @@ impl Shop {
             unstored: UnstoredObjects::default(),
             pending: Pending::default(),
             revocations: Revocations::new(900),
-            messages: Arc::new(Board::new().0),
+            messages: Arc::new(messages),
             cards: Arc::new(redemption::Board::new().0),
             limits,
         });
         let runtime = tokio::runtime::Handle::current();
-        let products = Supervisor::start(ground.clone(), homes, &runtime, residents_max);
-        Self { ground, store, products, clock }
+        let products = Supervisor::start(ground.clone(), homes.clone(), &runtime, residents_max);
+        let balances = Supervisor::start(ground.clone(), homes, &runtime, residents_max);
+        Self { ground, store, balances, notices, products, clock }
     }
 
     async fn item(&self) -> Pin<Product> {

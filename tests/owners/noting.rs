@@ -1,23 +1,27 @@
-//! What a balance's owner makes known of its records. Those under a key of its own user come to it twice, and others may come
-//! in between.
+//! What a balance's owner makes known of its records: each once, whoever else told it of that record, and however late it comes.
 
 use crate::holds::Shop;
-use purser::domain::balance::{Balance, BalanceView};
-use purser::domain::cards::Cards;
+use crate::house::in_time;
+use purser::domain::balance::{Balance, BalanceCommand, BalanceView};
 use purser::domain::message::{Message, Payload};
 use purser::domain::order::{Order, OrderStatus, Pricing};
+use purser::domain::redemption::{RedemptionStatus, RedemptionStep};
 use purser::domain::text::{Email, Name};
 use purser::domain::user::{Profile, Role};
-use purser::domain::{Event, MessageId, Money, Operation, OrderId, Record, Seq, Timestamp, UserId};
-use purser::owners::Kind;
-use purser::owners::desk::BalanceDesk;
+use purser::domain::{
+    Event, MessageId, Money, Operation, OrderId, Record, RedemptionId, Seq, Timestamp, UserId,
+};
+use purser::messages::board::Change;
+use purser::owners::Pin;
+use purser::owners::mailbox::{AskKey, Cause, Commit, Committed, Glimpse, KeyAnswer, Settle, Tidy, View};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 const AT: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 const BUYER: UserId = UserId::new(1);
 
-fn balance() -> Balance {
+async fn balance(shop: &Shop) -> Pin<Balance> {
     let profile = Profile {
         name: Name::stored("Ann".into()),
         email: Email::stored("ann@example.org".into()),
@@ -25,21 +29,38 @@ fn balance() -> Balance {
         role: Role::User,
         created_at: AT,
     };
-    let view = BalanceView { user_id: BUYER, profile: Arc::new(profile), amount: 100, version: 1 };
-    Balance::stored(view, Cards::default())
+    shop.store.put_balance(BalanceView {
+        user_id: BUYER,
+        profile: Arc::new(profile),
+        amount: 100,
+        version: 1,
+    });
+    shop.balances.pin(BUYER).await.unwrap_or_else(|_| panic!("it is in the store"))
 }
 
-fn record(seq: u64, operation: Operation, events: Vec<Event>) -> Arc<Record> {
-    let seq = Seq::new(seq);
-    Arc::new(Record { seq, at: AT, operation, caller: Some(BUYER), key: None, refusal: None, events })
+fn message(id: u128, payload: Payload) -> Arc<Message> {
+    Arc::new(Message { id: MessageId::new(Uuid::from_u128(id)), user_id: BUYER, payload, created_at: AT })
+}
+
+/// Returns once all that was sent before is handled; the positions of the records that the owner keeps for the store.
+async fn kept(pin: &Pin<Balance>) -> Vec<u64> {
+    let (reply, answer) = oneshot::channel();
+    let look = Box::new(move |glimpse: &mut Glimpse<'_, Balance>| {
+        _ = reply.send(glimpse.desk.unstored().map(|record| record.seq.get()).collect());
+    });
+    pin.send(View { pin: pin.clone(), look });
+    answer.await.expect("an answer")
 }
 
 #[tokio::test]
-async fn an_order_that_was_decided_does_not_come_back_when_its_acceptance_comes_again() {
-    let ground = Shop::new(10).ground;
-    let (order_id, message_id) = (OrderId::new(Uuid::from_u128(1)), MessageId::new(Uuid::from_u128(2)));
+async fn what_a_user_does_to_the_own_balance_under_a_key_is_made_known_once() {
+    let mut shop = Shop::new(10);
+    let pin = balance(&shop).await;
+    let (reply, answer) = oneshot::channel();
+    pin.send(AskKey { pin: pin.clone(), fingerprint: [1; 16], request: [2; 16], reply });
+    let KeyAnswer::New(key) = answer.await.expect("an answer") else { panic!("the key is new") };
     let order = Order {
-        id: order_id,
+        id: OrderId::new(Uuid::from_u128(1)),
         user_id: BUYER,
         status: OrderStatus::Pending,
         total: Money::ZERO,
@@ -50,21 +71,52 @@ async fn an_order_that_was_decided_does_not_come_back_when_its_acceptance_comes_
         created_at: AT,
         updated_at: AT,
     };
-    let payload = Payload::ProcessOrder { order_id, pricing: Pricing::Claimed };
-    let message = Arc::new(Message { id: message_id, user_id: BUYER, payload, created_at: AT });
-    let queued = Event::MessageQueued(message.clone());
-    let accepted = record(5, Operation::Order, vec![Event::OrderPlaced(Arc::new(order)), queued]);
-    let processed = Event::OrderAdvanced { order_id, user_id: BUYER, status: OrderStatus::Processed };
-    let done = Event::MessageDone(message.reference());
-    let decided = record(6, Operation::DecideOrder, vec![processed, done]);
-    let is_known = || (ground.pending.order(order_id).is_some(), ground.messages.get(message_id).is_some());
-    for stored in [Seq::ZERO, Seq::new(6)] {
-        let (mut balance, mut desk) = (balance(), BalanceDesk::default());
-        balance.remember(&mut desk, &accepted, &ground);
-        assert_eq!(is_known(), (true, true));
-        balance.remember(&mut desk, &decided, &ground);
-        balance.forget(&mut desk, stored);
-        balance.remember(&mut desk, &accepted, &ground);
-        assert_eq!(is_known(), (false, false), "with the store at {stored:?}");
-    }
+    let payload = Payload::ProcessOrder { order_id: order.id, pricing: Pricing::Claimed };
+    let command = BalanceCommand::Accept { order: Arc::new(order), message: message(2, payload) };
+    let space = shop.ground.journal.reserve(2_000).await.expect("room");
+    let (operation, caller) = (Operation::Order, Some(BUYER));
+    let cause = Cause { operation, caller, key: Some(key), space, read_at: None };
+    let (reply, answer) = oneshot::channel();
+    pin.send(Commit { pin: pin.clone(), command, parties: Vec::new(), cause, reply });
+    let Ok(Committed::Recorded { record, .. }) = answer.await.expect("an answer") else {
+        panic!("nothing forbids it")
+    };
+    assert_eq!(kept(&pin).await, [record.seq.get()]);
+    let told = shop.notices.try_recv().map(|notice| (notice.seq, matches!(notice.change, Change::Stands(_))));
+    assert_eq!(told, Ok((record.seq, true)));
+    assert!(shop.notices.try_recv().is_err(), "it is told twice");
+}
+
+#[tokio::test]
+async fn a_change_that_comes_when_the_store_has_it_and_newer_ones_is_made_known_all_the_same() {
+    let shop = Shop::new(10);
+    let pin = balance(&shop).await;
+    let redemption_id = RedemptionId::new(Uuid::from_u128(3));
+    let ended = |seq: u64, owed: Option<Arc<Message>>| {
+        let step =
+            RedemptionStep { owed, ..RedemptionStep::to(redemption_id, BUYER, RedemptionStatus::Succeeded) };
+        let record = Record {
+            seq: Seq::new(seq),
+            at: AT,
+            operation: Operation::EndRedemption,
+            caller: None,
+            key: None,
+            refusal: None,
+            events: vec![Event::RedemptionStepped(Box::new(step))],
+        };
+        pin.send(Settle { pin: pin.clone(), claim: None, record: Arc::new(record), index: 0 });
+    };
+    let owed = message(4, Payload::RedeemCard { redemption_id, payout: Money::ZERO });
+    ended(7, None);
+    assert_eq!(kept(&pin).await, [7]);
+    shop.ground.stored.advance(Seq::new(7));
+    pin.send(Tidy { pin: pin.clone() });
+    let watch = shop.ground.cards.watch(redemption_id);
+    let mut wakes = Box::pin(watch.ended.notified());
+    // From here on it would be woken.
+    wakes.as_mut().enable();
+    ended(6, Some(owed.clone()));
+    assert_eq!(kept(&pin).await, [0; 0], "the store has all of it");
+    assert!(shop.ground.messages.get(owed.id).is_some(), "nobody pays what is owed");
+    in_time("whoever waits for the card is woken", wakes).await;
 }

@@ -64,6 +64,7 @@ struct State {
     /// The latest of them, for going back.
     history: VecDeque<(Seq, Rows)>,
     products: BTreeMap<ProductId, ProductView>,
+    balances: BTreeMap<UserId, BalanceView>,
     /// Products asked for, call by call.
     loads: Vec<Vec<ProductId>>,
     /// Loads get no answer.
@@ -123,7 +124,12 @@ impl SimulatedStore {
         self.lock().products.insert(view.product_id, view);
     }
 
-    /// From now on loads get no answer.
+    /// Has this balance for whoever loads it.
+    pub fn put_balance(&self, view: BalanceView) {
+        self.lock().balances.insert(view.user_id, view);
+    }
+
+    /// From now on loads of products get no answer.
     pub fn hang(&self) {
         self.lock().hangs = true;
     }
@@ -334,10 +340,13 @@ impl Store for SimulatedStore {
     }
     async fn load_balances(
         &self,
-        _: &[UserId],
+        ids: &[UserId],
         _: Timestamp,
     ) -> Result<Snapshot<Vec<StoredBalance>>, StoreError> {
-        unreachable!("nobody here reads it")
+        let state = self.lock();
+        let views = ids.iter().filter_map(|id| state.balances.get(id).cloned());
+        let value = views.map(|view| StoredBalance { view, keys: Vec::new(), cards: Vec::new() }).collect();
+        Ok(Snapshot { value, watermark: state.watermark })
     }
     async fn load_sessions(&self, _: &[FamilyId]) -> Result<Snapshot<Vec<SessionView>>, StoreError> {
         unreachable!("nobody here reads it")
