@@ -70,6 +70,7 @@ fn an_embedded_engine_is_started_with_the_defaults_of_the_file() {
     assert_eq!(u64::from(options.sweep_seconds), file.owners.sweep_seconds);
     assert_eq!(options.operations_max, file.admission.operations_max);
     assert_eq!(options.operations_per_owner_max as usize, file.admission.operations_per_owner_max);
+    assert_eq!(options.open_cards_per_user_max, file.admission.open_cards_per_user_max);
     assert_eq!(options.read_timeout.as_millis(), u128::from(file.admission.read_timeout_ms));
     assert_eq!(options.key_retention_seconds, seconds(file.idempotency.retention_hours * 3_600));
     assert_eq!(options.keys_per_caller_max, file.idempotency.keys_per_caller_max);

@@ -9,6 +9,8 @@ mod accounts;
 mod batches;
 #[path = "redemption/card_commands.rs"]
 mod card_commands;
+#[path = "redemption/card_secret.rs"]
+mod card_secret;
 #[path = "redemption/cards.rs"]
 mod cards;
 #[path = "redemption/choosing.rs"]
@@ -27,6 +29,8 @@ mod doubt;
 mod harness;
 #[path = "redemption/import.rs"]
 mod import;
+#[path = "redemption/late_store.rs"]
+mod late_store;
 #[path = "redemption/ledger.rs"]
 mod ledger;
 #[path = "redemption/lists.rs"]
@@ -49,5 +53,10 @@ mod sentences;
 mod single;
 #[path = "redemption/sparing.rs"]
 mod sparing;
+#[path = "outage/sql.rs"]
+#[expect(dead_code, reason = "the tests of outages use more of it")]
+mod sql;
+#[path = "redemption/tls.rs"]
+mod tls;
 #[path = "redemption/traces.rs"]
 mod traces;

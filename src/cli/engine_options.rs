@@ -44,6 +44,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         arbiters: 1,
         operations_max: config.admission.operations_max,
         operations_per_owner_max: narrow(config.admission.operations_per_owner_max as u64),
+        open_cards_per_user_max: config.admission.open_cards_per_user_max,
         residents_max: config.owners.residents_max,
         idle_seconds: narrow(config.owners.idle_seconds),
         sweep_seconds: narrow(config.owners.sweep_seconds),
@@ -72,14 +73,15 @@ pub fn engine_options(config: &Config) -> EngineOptions {
 }
 
 fn provider(config: &Config) -> ProviderChoice {
-    let (url, secret) = (config.provider.url.clone(), config.provider.secret.clone());
-    if url.is_empty() {
+    let of = &config.provider;
+    if of.url.is_empty() {
         return ProviderChoice::None;
     }
     ProviderChoice::Http(ProviderOptions {
-        url,
-        secret,
-        timeout: Duration::from_millis(config.provider.timeout_ms),
+        url: of.url.clone(),
+        secret: of.secret.clone(),
+        timeout: Duration::from_millis(of.timeout_ms),
+        ca_file: (!of.ca_file.as_os_str().is_empty()).then(|| of.ca_file.clone()),
     })
 }
 

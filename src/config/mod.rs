@@ -98,6 +98,7 @@ pub struct Owners {
 pub struct Admission {
     pub operations_max: usize,
     pub operations_per_owner_max: usize,
+    pub open_cards_per_user_max: usize,
     pub read_timeout_ms: u64,
 }
 
@@ -179,6 +180,8 @@ pub struct Provider {
     /// Empty = gift cards wait.
     pub url: String,
     pub secret: String,
+    /// Empty = the public authorities.
+    pub ca_file: PathBuf,
     pub timeout_ms: u64,
     /// 0 = no limit.
     pub rate_per_second: u32,

@@ -1,6 +1,5 @@
 //! The last step of a start: everything that was opened and checked becomes a running engine.
 
-use super::card_codes::CardCodes;
 use super::data_dir::DataDir;
 use super::fingerprints::Fingerprints;
 use super::housekeeping::on_stored;
@@ -39,7 +38,6 @@ pub(super) struct Parts {
     pub directory: DataDir,
     pub disk: Arc<dyn Disk>,
     pub secret: Vec<u8>,
-    pub card_codes: CardCodes,
     pub keeper: RuntimeKeeper,
     pub store: Arc<dyn Store>,
     pub recovered: Recovered,
@@ -49,8 +47,7 @@ pub(super) struct Parts {
 
 /// Starts the journal's threads, the owners' and the write-behind, and whatever runs beside them.
 pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
-    let Parts { options, clock, directory, disk, secret, card_codes, keeper, store, recovered, lease, next } =
-        parts;
+    let Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next } = parts;
     let runtime = keeper.handle();
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
     let halt = Arc::new(Halt::default());
@@ -70,7 +67,8 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     let succeeded = restore::messages(&runtime, &store, &board).await?;
     let pending = restore::pending(&runtime, &store).await?;
     let (cards, card_listener) = redemption::Board::new();
-    let (pools, under_way) = restore::cards(&runtime, &store, &card_codes).await?;
+    let card_codes = restore::card_codes(&runtime, &store, &options, &directory).await?;
+    let (pools, under_way) = restore::cards(&runtime, &store).await?;
     let status = Arc::new(Status::default());
     let reader = StoreReader::new(store.clone(), stored.clone(), status.clone(), options.read_timeout);
     let ground = Arc::new(Ground {

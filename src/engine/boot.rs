@@ -4,7 +4,6 @@
 
 use super::Engine;
 use super::assembly::{Parts, assemble};
-use super::card_codes::CardCodes;
 use super::data_dir::{DataDir, holder};
 use super::options::{EngineOptions, StoreChoice};
 use super::start_error::StartError;
@@ -82,11 +81,6 @@ pub(super) async fn start(
         Some(secret) => secret.clone(),
         None => directory.secret()?,
     };
-    let card_secret = match &options.card_secret {
-        Some(secret) => secret.clone(),
-        None => directory.card_secret()?,
-    };
-    let card_codes = CardCodes::new(&card_secret).ok_or(StartError::Seals)?;
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
     let keeper = RuntimeKeeper::start().map_err(failed)?;
     let handle = keeper.handle();
@@ -137,20 +131,7 @@ pub(super) async fn start(
         let (disk, store, most) = (disk.clone(), store.clone(), options.batch_records_max);
         lease = run(&handle, drain(disk, store, lease, recovered.last, most, progress)).await??;
     }
-    assemble(Parts {
-        options,
-        clock,
-        directory,
-        disk,
-        secret,
-        card_codes,
-        keeper,
-        store,
-        recovered,
-        lease,
-        next,
-    })
-    .await
+    assemble(Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next }).await
 }
 
 /// Brings the store up to the journal's end.

@@ -9,6 +9,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+const CARD_SECRET: &str = "card-secret";
+
 /// The data directory, locked for as long as this lives.
 pub struct DataDir {
     pub path: PathBuf,
@@ -69,9 +71,12 @@ impl DataDir {
         self.secret_in("secret")
     }
 
-    /// What gift cards' codes are named and sealed with; the same.
-    pub(super) fn card_secret(&self) -> Result<Vec<u8>, StartError> {
-        self.secret_in("card-secret")
+    /// What gift cards' codes are named and sealed with; made at the first start, but never once there are cards.
+    pub(super) fn card_secret(&self, has_cards: bool) -> Result<Vec<u8>, StartError> {
+        if has_cards && !self.path.join(CARD_SECRET).exists() {
+            return Err(StartError::CardSecret);
+        }
+        self.secret_in(CARD_SECRET)
     }
 
     fn secret_in(&self, file: &str) -> Result<Vec<u8>, StartError> {

@@ -42,6 +42,8 @@ pub struct EngineOptions {
     pub arbiters: usize,
     pub operations_max: usize,
     pub operations_per_owner_max: u32,
+    /// Gift cards of one user that have not come to an end.
+    pub open_cards_per_user_max: usize,
     pub residents_max: usize,
     pub idle_seconds: u32,
     pub sweep_seconds: u32,
@@ -81,6 +83,7 @@ impl EngineOptions {
             arbiters: 1,
             operations_max: 16_384,
             operations_per_owner_max: 8_192,
+            open_cards_per_user_max: 50_000,
             residents_max: 1_000_000,
             idle_seconds: 300,
             sweep_seconds: 10,

@@ -1,6 +1,8 @@
 //! What a start reads from the store into memory, page by page: messages that are not done, and what waits for a decision.
 
 use super::card_codes::CardCodes;
+use super::data_dir::DataDir;
+use super::options::EngineOptions;
 use super::start_error::StartError;
 use super::store_runtime::run;
 use crate::domain::Seq;
@@ -47,20 +49,34 @@ pub(super) async fn pending(runtime: &Handle, store: &Arc<dyn Store>) -> Result<
     Ok(pending)
 }
 
-/// Accounts that are free and cards that wait, and the cards that were under way when the engine stopped. Refuses a secret
-/// under which codes that were used would not be known any more.
-pub(super) async fn cards(
+/// What names and seals cards' codes. Refuses a secret under which codes that were used would not be known any more.
+pub(super) async fn card_codes(
     runtime: &Handle,
     store: &Arc<dyn Store>,
-    codes: &CardCodes,
-) -> Result<(Pools, Vec<Arc<Redemption>>), StartError> {
+    options: &EngineOptions,
+    directory: &DataDir,
+) -> Result<CardCodes, StartError> {
     let newest = {
         let (store, page) = (store.clone(), Page { limit: 1, before: None });
         run(runtime, async move { store.redemptions(RedemptionFilter::default(), page).await }).await??.value
     };
-    if newest.first().is_some_and(|row| !codes.has_named(&row.value.code_name)) {
+    let newest = newest.first().map(|row| &row.value.code_name);
+    let secret = match &options.card_secret {
+        Some(secret) => secret.clone(),
+        None => directory.card_secret(newest.is_some())?,
+    };
+    let codes = CardCodes::new(&secret).ok_or(StartError::Seals)?;
+    if newest.is_some_and(|name| !codes.has_named(name)) {
         return Err(StartError::CardSecret);
     }
+    Ok(codes)
+}
+
+/// Accounts that are free and cards that wait, and the cards that were under way when the engine stopped.
+pub(super) async fn cards(
+    runtime: &Handle,
+    store: &Arc<dyn Store>,
+) -> Result<(Pools, Vec<Arc<Redemption>>), StartError> {
     let (mut pools, mut under_way) = (Pools::default(), Vec::new());
     let read = |store: Arc<dyn Store>, after| async move { store.free_accounts(after, PAGE_ROWS).await };
     each(runtime, store, read, |view, _| {

@@ -47,7 +47,7 @@ pub enum StartError {
     Exposed(PathBuf),
     #[error("webhook.secret cannot be used: {0}")]
     Webhook(String),
-    #[error("provider.url cannot be used: {0}")]
+    #[error("the provider cannot be used: {0}")]
     Provider(String),
     #[error("the secret in {0} is shorter than 32 bytes; restore it from a copy")]
     Secret(PathBuf),

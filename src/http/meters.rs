@@ -93,7 +93,7 @@ const HISTOGRAMS: &[(&str, &str)] = &[
     ("purser_purchase_seconds", "Time that a purchase or an order took in the engine"),
     (
         "purser_provider_call_seconds",
-        "Time that a call of the gift-card provider took, by call: exchange, status",
+        "Time that a call of the gift-card provider took, by call (exchange, status) and outcome",
     ),
     ("purser_redemption_seconds", "Time from the lock of an account for a gift card to the card's end"),
     ("purser_journal_batch_records", "Records that one fdatasync made durable"),

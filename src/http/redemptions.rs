@@ -62,8 +62,8 @@ impl Input for CardDto {
 struct ResolutionDto {
     #[schema(pattern = "^(succeeded|failed)$")]
     outcome: String,
-    /// What the card was worth, if it succeeded.
-    #[schema(minimum = 1, maximum = 1_000_000_000_000_000_i64)]
+    /// What the card was worth, if it succeeded: as much as a provider may say.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     amount: Option<i64>,
 }
 
@@ -72,7 +72,7 @@ impl Input for ResolutionDto {
 
     fn parse(self, checks: &mut Checks) -> Option<Resolution> {
         match (&*self.outcome, self.amount) {
-            ("succeeded", Some(amount)) => checks.amount("amount", amount).map(Resolution::Taken),
+            ("succeeded", Some(amount)) => checks.worth("amount", amount).map(Resolution::Taken),
             ("succeeded", None) => {
                 checks.add("amount", "must say what the card was worth");
                 None

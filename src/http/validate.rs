@@ -80,6 +80,11 @@ impl Checks {
         self.within(path, value, 1, AMOUNT_MAX).and_then(Money::new)
     }
 
+    /// What a card was worth.
+    pub fn worth(&mut self, path: impl Display, value: i64) -> Option<Money> {
+        self.within(path, value, 1, LIMIT).and_then(Money::new)
+    }
+
     pub fn stock(&mut self, path: impl Display, value: i64) -> Option<Stock> {
         self.within(path, value, 0, LIMIT).and_then(Stock::new)
     }

@@ -217,7 +217,9 @@ mod tests {
     #[test]
     fn records_are_kept_in_order_until_they_are_stored() {
         let mut desk = BalanceDesk::default();
-        [5, 3, 4, 6].iter().for_each(|seq| desk.remember(&record(*seq)));
+        for seq in [5, 3, 4, 6] {
+            desk.remember(&record(seq));
+        }
         assert_eq!(desk.unstored().map(|record| record.seq.get()).collect::<Vec<_>>(), [3, 4, 5, 6]);
         assert_eq!(desk.forget(Seq::new(5)), Seq::new(5));
         assert_eq!(desk.unstored().map(|record| record.seq.get()).collect::<Vec<_>>(), [6]);

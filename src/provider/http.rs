@@ -11,7 +11,12 @@ use crate::domain::{LIMIT, Money};
 use async_trait::async_trait;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::{Method, StatusCode, Uri, Version, header};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -29,11 +34,13 @@ pub struct ProviderOptions {
     pub secret: String,
     /// For one call, from its connecting to its answer's last byte.
     pub timeout: Duration,
+    /// The authorities that its certificate may come from, in PEM; none for the public ones.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl ProviderOptions {
     /// # Errors
-    /// What is wrong with the address.
+    /// What is wrong with the address, or with the file.
     pub fn check(&self) -> Result<(), String> {
         let uri: Uri = self.url.parse().map_err(|_| "the provider's url must be a URL")?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
@@ -42,7 +49,7 @@ impl ProviderOptions {
         if self.url.contains(['?', '#']) {
             return Err("the provider's url must end with its path".into());
         }
-        Ok(())
+        self.ca_file.as_deref().map_or(Ok(()), |path| trusting(path).map(drop))
     }
 }
 
@@ -93,12 +100,16 @@ impl HttpProvider {
         // Connecting ends before the call does, so that its end is told from a call's that was sent. A call has its
         // connection to itself (HTTP/1.1) and waits for no other's (no limit): one that hangs holds up nobody.
         let part = options.timeout / 3;
-        let connector = awc::Connector::new()
+        let mut connector = awc::Connector::new()
             .max_http_version(Version::HTTP_11)
             .limit(0)
             .timeout(part)
             .handshake_timeout(part)
             .conn_keep_alive(IDLE);
+        if let Some(path) = &options.ca_file {
+            // Last: the version above makes the connector's TLS anew.
+            connector = connector.rustls_0_23(trusting(path)?);
+        }
         let client = awc::Client::builder()
             .connector(connector)
             .disable_timeout()
@@ -167,9 +178,31 @@ impl HttpProvider {
     }
 }
 
+/// TLS with whom these authorities, and nobody else, vouch for.
+fn trusting(path: &Path) -> Result<Arc<ClientConfig>, String> {
+    let failed = |error: &dyn Display| format!("the authorities in {}: {error}", path.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
+        let certificate = certificate.map_err(|error| failed(&error))?;
+        roots.add(certificate).map_err(|error| failed(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(failed(&"there is no certificate in it"));
+    }
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 impl Silence {
     fn of(error: SendRequestError) -> Self {
-        let why = error.to_string();
+        let why = match error {
+            // The client calls this, too, a failure to connect.
+            SendRequestError::Connect(ConnectError::Disconnected) => {
+                "the provider closed the connection without an answer".to_owned()
+            }
+            _ => error.to_string(),
+        };
         match error {
             // The client reports these while it connects and never afterwards, unlike `Disconnected` and `H2`.
             SendRequestError::Connect(
@@ -230,7 +263,12 @@ impl Heard {
 
 /// Without the answer's body, which may repeat what was asked.
 fn unclear(status: StatusCode) -> String {
-    format!("the provider answered {status}, not as agreed")
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            format!("the provider answered {status}: it may not know provider.secret")
+        }
+        _ => format!("the provider answered {status}, not as agreed"),
+    }
 }
 
 #[async_trait(?Send)]

@@ -27,7 +27,7 @@ pub struct Exchange {
 /// What came of an exchange.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// The card was taken, and was worth so much.
+    /// The card was taken, and was worth so much: 1 to [`AMOUNT_MAX`](crate::domain::money::AMOUNT_MAX).
     Taken { amount: Money },
     /// Definite: the card was not taken and will not be.
     Refused { reason: Text },
@@ -58,7 +58,8 @@ pub enum Standing {
     },
 }
 
-/// Who exchanges cards. Neither call tries anything twice, and none shows a card's code in what it answers.
+/// Who exchanges cards. Neither call tries anything twice, and none shows a card's code in what it answers. Each ends within a
+/// time of the provider's own: what takes longer is in doubt.
 #[async_trait(?Send)]
 pub trait Provider: 'static {
     async fn exchange(&self, exchange: &Exchange) -> Answer;

@@ -167,6 +167,10 @@ struct Calls<'a> {
     /// Of those to take the card, how many are not written down yet.
     unwritten: u32,
     delay: Duration,
+    /// Why the provider did not take it the last time that it said so.
+    not_taken: Option<String>,
+    /// The account cannot take in what the provider says.
+    is_refused: bool,
     doubted: Option<Counted<'a>>,
 }
 
@@ -183,8 +187,17 @@ impl Course {
         // Whatever was sent before was sent before now.
         let begun = self.means.clock.now();
         let quiet_at = begun.plus(self.means.options.timeout);
-        let (unwritten, delay, doubted) = (0, self.means.options.first_delay, None);
-        let mut calls = Calls { begun, exchange, quiet_at, unwritten, delay, doubted };
+        let (unwritten, delay) = (0, self.means.options.first_delay);
+        let mut calls = Calls {
+            begun,
+            exchange,
+            quiet_at,
+            unwritten,
+            delay,
+            not_taken: None,
+            is_refused: false,
+            doubted: None,
+        };
         let _locked;
         let (intent, pass) = match first {
             Stage::Chosen(account_id) => {
@@ -244,12 +257,22 @@ impl Course {
         let mut sends = pass.is_some();
         let mut ready = pass;
         loop {
-            let pass = match ready.take() {
-                Some(pass) => Some(pass),
-                None => self.pass().await,
+            let ready = ready.take();
+            let pass = async {
+                match ready {
+                    Some(pass) => Some(pass),
+                    None => self.pass().await,
+                }
             };
-            let Some(pass) = pass else { return self.ended() };
-            let next = if sends { self.send(pass, calls).await } else { self.ask(pass, calls).await };
+            let next = tokio::select! {
+                biased;
+                why = self.overdue(calls) => Next::Doubt(why),
+                pass = pass => match pass {
+                    Some(pass) if sends => self.send(pass, calls).await,
+                    Some(pass) => self.ask(pass, calls).await,
+                    None => return self.ended(),
+                },
+            };
             let pause = match next {
                 Next::Ends(ending) => match self.end(intent, ending, calls).await {
                     Ok(()) => {
@@ -259,7 +282,10 @@ impl Course {
                     }
                     Err(NotEnded::Interrupted) => return self.ended(),
                     Err(NotEnded::Refused(why)) => {
-                        if let Err(ended) = self.doubt(intent, calls, &why).await {
+                        // Said once: it will be the same each time that the provider is asked.
+                        if !std::mem::replace(&mut calls.is_refused, true)
+                            && let Err(ended) = self.doubt(intent, calls, &why).await
+                        {
                             return ended;
                         }
                         sends = false;
@@ -289,18 +315,37 @@ impl Course {
         }
     }
 
+    /// Returns why the card is in doubt, once its lock is older than a call may take: whoever has waited for so long may want
+    /// to settle it by hand, even where the provider says that it has not taken it. Never for one in doubt.
+    async fn overdue(&self, calls: &Calls<'_>) -> String {
+        if calls.doubted.is_some() {
+            return std::future::pending().await;
+        }
+        let timeout = self.means.options.timeout;
+        self.means.clock.until(calls.begun.plus(timeout)).await;
+        let why = calls.not_taken.as_deref().unwrap_or("the provider is left alone, for it does not answer");
+        format!("not taken within {timeout:?}: {why}")
+    }
+
     async fn send(&self, pass: Pass<'_>, calls: &mut Calls<'_>) -> Next {
         let Some(exchange) = &calls.exchange else { return Next::Wait(None) };
         calls.unwritten += 1;
         let (begun, options) = (self.means.clock.now(), &self.means.options);
         let answer = pass.exchange(exchange).await;
         calls.quiet_at = self.means.clock.now().max(begun.plus(options.timeout));
-        observe("exchange", begun, self.means.clock.now());
+        let outcome = match &answer {
+            Answer::Taken { .. } => "taken",
+            Answer::Refused { .. } => "refused",
+            Answer::NotTaken { .. } => "not_taken",
+            Answer::InDoubt { .. } => "in_doubt",
+        };
+        observe("exchange", outcome, begun, self.means.clock.now());
         match answer {
             Answer::Taken { amount } => Next::Ends(Ending::Taken(amount)),
             Answer::Refused { reason } => Next::Ends(refused(reason)),
             Answer::NotTaken { why, retry_after } => {
                 tracing::debug!(redemption = %self.card.id, why, "the provider did not take a card this time");
+                calls.not_taken = Some(why);
                 Next::Wait(retry_after)
             }
             Answer::InDoubt { why } => Next::Doubt(why),
@@ -311,7 +356,13 @@ impl Course {
     async fn ask(&self, pass: Pass<'_>, calls: &Calls<'_>) -> Next {
         let begun = self.means.clock.now();
         let standing = pass.status(self.card.id.get()).await;
-        observe("status", begun, self.means.clock.now());
+        let outcome = match &standing {
+            Standing::Taken { .. } => "taken",
+            Standing::Refused { .. } => "refused",
+            Standing::Unknown => "unknown",
+            Standing::NoAnswer { .. } => "no_answer",
+        };
+        observe("status", outcome, begun, self.means.clock.now());
         match standing {
             Standing::Taken { amount } => Next::Ends(Ending::Taken(amount)),
             Standing::Refused { reason } => Next::Ends(refused(reason)),
@@ -401,7 +452,7 @@ fn refused(reason: Text) -> Ending {
     Ending::Untaken(Arc::new(CardFailure { code: "refused".into(), detail: reason }))
 }
 
-fn observe(call: &'static str, begun: Timestamp, ended: Timestamp) {
+fn observe(call: &'static str, outcome: &'static str, begun: Timestamp, ended: Timestamp) {
     let seconds = (ended.micros() - begun.micros()) as f64 / 1e6;
-    metrics::histogram!("purser_provider_call_seconds", "call" => call).record(seconds);
+    metrics::histogram!("purser_provider_call_seconds", "call" => call, "outcome" => outcome).record(seconds);
 }

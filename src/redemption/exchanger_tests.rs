@@ -72,6 +72,8 @@ struct Books {
     /// Cards that were cancelled, and steps that panic.
     cancelled: RefCell<Vec<u128>>,
     panics: Cell<u32>,
+    /// Whether no account takes in what the provider says.
+    refuses: Cell<bool>,
 }
 
 impl Books {
@@ -134,6 +136,9 @@ impl Steps for Rc<Books> {
         if self.panics.get() > 0 {
             self.panics.set(self.panics.get() - 1);
             panic!("as it was told to");
+        }
+        if self.refuses.get() {
+            return Err(NotEnded::Refused("too much".into()));
         }
         if self.fence(intent.account_id) != Some(intent.fence) {
             self.write(format!("late {id}"));
@@ -209,6 +214,7 @@ impl Scene {
             written: RefCell::default(),
             cancelled: RefCell::default(),
             panics: Cell::new(0),
+            refuses: Cell::new(false),
         };
         let exchanger =
             Exchanger { listener, pools, under_way, clock: clock.clone(), options, control: control.clone() };
@@ -220,6 +226,13 @@ impl Scene {
             exchanger: RefCell::new(Some(exchanger)),
             local: LocalSet::new(),
         }
+    }
+
+    /// Nothing is under way.
+    fn with_options(accounts: &[AccountView], change: impl FnOnce(&mut ExchangeOptions)) -> Self {
+        let mut scene = Self::new(accounts, Vec::new());
+        change(&mut scene.exchanger.get_mut().as_mut().expect("not running").options);
+        scene
     }
 
     /// Lets everything happen that can happen now.
@@ -327,6 +340,68 @@ fn a_card_that_was_not_taken_this_time_is_sent_again_a_little_later() {
 }
 
 #[test]
+fn a_card_that_is_never_taken_is_in_doubt_once_its_lock_is_overdue_and_still_asked_for() {
+    let scene = Scene::with_options(&[account(1)], |options| options.breaker.failures = 100);
+    for _ in 0..4 {
+        scene.answer(not_taken());
+    }
+    scene.hand_in(1);
+    scene.settle();
+    for seconds in [1, 2, 4] {
+        scene.after(seconds);
+    }
+    assert_eq!((scene.asked().len(), scene.written()), (4, vec!["start 1 on 1".to_owned()]));
+    scene.stands(Standing::Unknown);
+    // A call was given 10 seconds from the start.
+    scene.after(8);
+    assert_eq!(scene.written(), ["doubt 1 after 4"]);
+    assert_eq!(scene.asked(), ["status 1"]);
+    let stats = scene.control.stats();
+    assert_eq!((stats.locking, stats.in_doubt), (0, 1));
+    scene.stands(Standing::Unknown);
+    scene.answer(taken(7));
+    scene.after(8);
+    assert_eq!(scene.asked(), ["status 1", "exchange 1"]);
+    assert_eq!(scene.written(), ["taken 1 worth 7 after 1"]);
+}
+
+#[test]
+fn a_card_that_waits_for_a_provider_that_does_not_answer_is_in_doubt_once_its_lock_is_overdue() {
+    let scene = Scene::new(&[1, 2, 3].map(account), Vec::new());
+    for _ in 0..3 {
+        scene.answer(not_taken());
+    }
+    for id in 1..=3 {
+        scene.hand_in(id);
+    }
+    scene.settle();
+    assert!(scene.control.stats().breaker_is_open);
+    scene.written();
+    scene.after(10);
+    let mut written = scene.written();
+    written.sort_unstable();
+    assert_eq!(written, ["doubt 1 after 1", "doubt 2 after 1", "doubt 3 after 1"]);
+    assert_eq!(scene.asked().len(), 3, "nobody was asked meanwhile");
+}
+
+#[test]
+fn what_an_account_cannot_take_in_is_doubted_once_however_often_the_provider_says_it() {
+    let scene = Scene::new(&[account(1)], Vec::new());
+    scene.books.refuses.set(true);
+    scene.answer(taken(5));
+    for _ in 0..3 {
+        scene.stands(Standing::Taken { amount: Money::new(5).expect("money") });
+    }
+    scene.hand_in(1);
+    scene.settle();
+    for seconds in [1, 2] {
+        scene.after(seconds);
+    }
+    assert_eq!(scene.asked(), ["exchange 1", "status 1", "status 1"]);
+    assert_eq!(scene.written(), ["start 1 on 1", "doubt 1 after 1"]);
+}
+
+#[test]
 fn a_provider_that_wants_to_be_left_alone_for_years_is_asked_after_the_last_delay() {
     let scene = Scene::new(&[account(1)], Vec::new());
     let retry_after = Some(Duration::from_hours(1_000_000));
@@ -375,10 +450,12 @@ fn while_the_provider_does_not_answer_cards_stay_queued_and_one_call_finds_out()
     for id in 4..=6 {
         scene.hand_in(id);
     }
-    scene.after(30);
+    scene.after(9);
     assert_eq!((scene.asked().len(), scene.written().len()), (3, 3), "nobody else was sent");
     let stats = scene.control.stats();
     assert_eq!((stats.breaker_is_open, stats.queued, stats.locking), (true, 3, 3));
+    scene.after(21);
+    assert!(scene.asked().is_empty());
     scene.after(30);
     assert_eq!(scene.asked().len(), 1, "one call, which is not answered yet");
     assert!(scene.control.stats().breaker_is_open);
@@ -386,8 +463,7 @@ fn while_the_provider_does_not_answer_cards_stay_queued_and_one_call_finds_out()
 
 #[test]
 fn no_more_cards_get_accounts_than_the_provider_can_be_asked_for_in_a_second() {
-    let mut scene = Scene::new(&[1, 2, 3, 4, 5].map(account), Vec::new());
-    scene.exchanger.get_mut().as_mut().expect("not running").options.rate_per_second = 2;
+    let scene = Scene::with_options(&[1, 2, 3, 4, 5].map(account), |options| options.rate_per_second = 2);
     for _ in 0..5 {
         scene.answer(taken(1));
     }

@@ -89,7 +89,10 @@ impl Gateway {
             if has_answered { breaker.succeeded() } else { breaker.failed(now) }
         }
         match (was_open, self.breaker_is_open()) {
-            (false, true) => tracing::error!("the provider does not answer: cards wait until it does"),
+            (false, true) => tracing::error!(
+                "the provider failed too often in a row (no answer, none that was agreed on, or none but that it takes no \
+                 cards): cards wait until it answers again"
+            ),
             (true, false) => tracing::info!("the provider answers again"),
             _ => {}
         }

@@ -21,7 +21,7 @@ pub fn in_runtime<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn options(url: &str, secret: &str, timeout: Duration) -> ProviderOptions {
-    ProviderOptions { url: url.into(), secret: secret.into(), timeout }
+    ProviderOptions { url: url.into(), secret: secret.into(), timeout, ca_file: None }
 }
 
 fn waiting(url: &str, timeout: Duration) -> HttpProvider {

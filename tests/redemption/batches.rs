@@ -5,6 +5,7 @@ use crate::rig::{on_each_store, on_each_store_slowly, simulator};
 use crate::sentences::{id_of, number};
 use crate::support::api::Actor;
 use crate::support::expect::{expect_problem, expect_refused};
+use crate::support::server::Setup;
 use crate::support::simulator::Simulator;
 use crate::support::store::stores;
 use serde_json::{Value, json};
@@ -242,4 +243,26 @@ fn a_batch_is_its_users_and_the_administrators() {
     expect_problem(&user.cancel_batch(&missing), 404, "not_found");
     assert_eq!(server.admin().batch(&batch), user.batch(&batch));
     assert_eq!(number(&user.batch(&batch), "queued"), 2);
+}
+
+#[test]
+fn nobody_hands_in_more_than_so_many_open_cards_and_what_has_ended_counts_no_more() {
+    for store in stores() {
+        eprintln!("on {}", store.name);
+        let setup = Setup::new().store(store).env("PURSER__ADMISSION__OPEN_CARDS_PER_USER_MAX", "3");
+        let server = setup.start();
+        let (user, other) = (server.buyer(0), server.buyer(0));
+        let batch = user.handed_in_all(&cards(2));
+        for refused in [user.hand_in_all(&cards(2)), user.hand_in_all(&cards(4))] {
+            expect_problem(&refused, 503, "overloaded");
+            assert_eq!(refused.header("Retry-After"), Some("60"));
+        }
+        let third = user.handed_in(&ok(1));
+        expect_problem(&user.hand_in(&ok(1)), 503, "overloaded");
+        other.handed_in(&ok(1));
+        user.cancel_card(&third).expect(200);
+        user.handed_in(&ok(1));
+        assert_eq!(number(&user.batch(&batch), "queued"), 2);
+        server.expect_clean_audit();
+    }
 }

@@ -2,6 +2,9 @@
 
 use crate::rig::sending_to;
 use crate::support::server::Setup;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -47,16 +50,41 @@ impl Asked {
     }
 }
 
+/// The authority that vouches for a provider with TLS.
+pub const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/authority.pem");
+
+/// A connection, plain or not.
+trait Wire: Read + Write + Send {}
+impl Wire for TcpStream {}
+impl Wire for StreamOwned<ServerConnection, TcpStream> {}
+
+type Dress = Box<dyn Fn(TcpStream) -> Box<dyn Wire> + Send>;
+
+/// Speaks TLS, with a certificate for this machine.
+fn in_tls() -> Dress {
+    let file = |name: &str| format!("{}/tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let chain = CertificateDer::pem_file_iter(file("server.pem")).expect("a file");
+    let chain = chain.map(|certificate| certificate.expect("a certificate")).collect();
+    let key = PrivateKeyDer::from_pem_file(file("server-key.pem")).expect("a key");
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+    let config = Arc::new(config.expect("they belong together"));
+    Box::new(move |stream| {
+        let connection = ServerConnection::new(config.clone()).expect("a sound configuration");
+        Box::new(StreamOwned::new(connection, stream))
+    })
+}
+
 #[derive(Default)]
 struct State {
     asked: Vec<Asked>,
-    held: Vec<TcpStream>,
+    held: Vec<Box<dyn Wire>>,
     is_gone: bool,
 }
 
 /// See the module.
 pub struct Scripted {
     address: SocketAddr,
+    scheme: &'static str,
     state: Arc<Mutex<State>>,
 }
 
@@ -70,6 +98,20 @@ impl Scripted {
     }
 
     pub fn start_at(address: SocketAddr, answers: impl Fn(&Asked) -> Answer + Send + 'static) -> Self {
+        Self::listen(address, "http", Box::new(|stream| Box::new(stream)), answers)
+    }
+
+    /// One that is to be asked over TLS; [`AUTHORITY`] vouches for it.
+    pub fn start_with_tls(answers: impl Fn(&Asked) -> Answer + Send + 'static) -> Self {
+        Self::listen("127.0.0.1:0".parse().expect("an address"), "https", in_tls(), answers)
+    }
+
+    fn listen(
+        address: SocketAddr,
+        scheme: &'static str,
+        dress: Dress,
+        answers: impl Fn(&Asked) -> Answer + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("its address");
         let state: Arc<Mutex<State>> = Arc::default();
@@ -80,25 +122,26 @@ impl Scripted {
                 if lock(&shared).is_gone {
                     return;
                 }
-                let Some(asked) = read(&stream) else { continue };
+                let mut stream = dress(stream);
+                let Some(asked) = read(&mut *stream) else { continue };
                 let answer = answers(&asked);
                 let mut state = lock(&shared);
                 state.asked.push(asked);
                 match answer {
-                    Answer::Taken(amount) => reply(&stream, 200, &taken(amount)),
-                    Answer::Unknown => reply(&stream, 200, &json!({"status": "unknown"}).to_string()),
-                    Answer::Status(status) => reply(&stream, status, ""),
+                    Answer::Taken(amount) => reply(&mut *stream, 200, &taken(amount)),
+                    Answer::Unknown => reply(&mut *stream, 200, &json!({"status": "unknown"}).to_string()),
+                    Answer::Status(status) => reply(&mut *stream, status, ""),
                     Answer::Nothing => {}
                     Answer::Held => state.held.push(stream),
                 }
             }
         });
-        Self { address, state }
+        Self { address, scheme, state }
     }
 
     /// A server that sends its cards here.
     pub fn setup(&self) -> Setup {
-        sending_to(&format!("http://{}", self.address))
+        sending_to(&format!("{}://{}", self.scheme, self.address))
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -122,7 +165,7 @@ impl Scripted {
 
     /// Tells everybody who waits that the card was taken.
     pub fn release(&self, amount: u64) {
-        lock(&self.state).held.drain(..).for_each(|stream| reply(&stream, 200, &taken(amount)));
+        lock(&self.state).held.drain(..).for_each(|mut stream| reply(&mut *stream, 200, &taken(amount)));
     }
 
     /// Breaks every connection and takes no new one: the provider is gone for good.
@@ -141,12 +184,13 @@ fn taken(amount: u64) -> String {
 }
 
 /// Whether anybody reads it is their business.
-fn reply(mut stream: &TcpStream, status: u16, body: &str) {
+fn reply(stream: &mut dyn Wire, status: u16, body: &str) {
     let head = format!("HTTP/1.1 {status} So\r\nContent-Type: application/json\r\nConnection: close\r\n");
     let _ = stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    let _ = stream.flush();
 }
 
-fn read(stream: &TcpStream) -> Option<Asked> {
+fn read(stream: &mut dyn Wire) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     // Whoever opens a connection and closes it has asked nothing.

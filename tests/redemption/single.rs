@@ -6,6 +6,7 @@ use crate::scripted::{Answer, Scripted};
 use crate::sentences::{id_of, number};
 use crate::support::eventually;
 use crate::support::expect::{expect_invalid, expect_problem};
+use crate::support::store::stores;
 use serde_json::{Value, json};
 
 /// What happens to an account for the first card that it takes.
@@ -93,6 +94,30 @@ fn who_prefers_to_wait_is_told_the_end_and_everybody_else_that_it_is_queued() {
         assert_eq!(unheard.expect(202)["status"], "queued", "no account is for France");
         user.handed_in(&ok(500));
     });
+}
+
+#[test]
+fn who_waits_when_the_server_stops_is_told_how_the_card_stands_and_it_goes_on_afterwards() {
+    for store in stores() {
+        eprintln!("on {}", store.name);
+        let provider = simulator(&[]);
+        let mut server = provider.setup().store(store).start();
+        let user = server.buyer(0);
+        let body = json!({"code": ok(500), "country": "DE"});
+        let hand_in = || user.call("POST", "/redemptions").header("Prefer", "wait=60").json(&body).send();
+        let told = std::thread::scope(|scope| {
+            let waiting = scope.spawn(hand_in);
+            eventually("the card is handed in", || (user.list("/redemptions").len() == 1).then_some(()));
+            server.signal("TERM");
+            waiting.join().expect("no panic")
+        });
+        let card = told.expect(202);
+        assert_eq!(card["status"], "queued", "{card}");
+        assert_eq!(server.ends(), Some(0));
+        server.restart();
+        server.admin().account(&server.admin().plan(10_000, 10_000));
+        user.becomes(&id_of(&card), "succeeded");
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::scripted::{Answer, Asked, Scripted};
 use crate::sentences::number;
 use crate::support::eventually;
 use crate::support::server::{Server, Setup};
-use serde_json::Value;
+use crate::support::store::stores;
+use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +24,8 @@ fn accounts(server: &Server, count: usize) {
 /// Nothing came of any card of the batch so far.
 #[track_caller]
 fn expect_waiting(figures: &Value) {
-    assert_eq!(number(figures, "queued") + number(figures, "locking"), number(figures, "total"), "{figures}");
+    let open: u64 = ["queued", "locking", "in_doubt"].iter().map(|status| number(figures, status)).sum();
+    assert_eq!(open, number(figures, "total"), "{figures}");
 }
 
 #[test]
@@ -69,6 +71,25 @@ fn a_provider_in_trouble_is_asked_now_and_then_and_every_card_succeeds_once_it_i
 }
 
 #[test]
+fn a_card_that_the_provider_never_takes_can_be_settled_by_hand() {
+    for store in stores() {
+        eprintln!("on {}", store.name);
+        let provider = Scripted::start(|_| Answer::Status(503));
+        let server = provider.setup().store(store).env("PURSER__PROVIDER__TIMEOUT_MS", "500").start();
+        accounts(&server, 1);
+        let (admin, user, code) = (server.admin(), server.buyer(0), ok(10));
+        let id = user.handed_in(&code);
+        let doubt = user.becomes(&id, "in_doubt");
+        let why = doubt["failure"]["detail"].as_str().expect("a reason");
+        assert!(why.starts_with("not taken within 500ms: the provider answered 503"), "{why}");
+        let settled = admin.settle(&id, &json!({"outcome": "failed"})).expect(200);
+        assert_eq!(settled["status"], "failed");
+        user.handed_in(&code);
+        server.expect_clean_audit();
+    }
+}
+
+#[test]
 fn cards_wait_for_a_provider_that_is_not_there_yet() {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a free port");
     let setup = sending_to(&format!("http://{address}"));
@@ -97,6 +118,10 @@ fn without_a_provider_cards_stay_queued_until_there_is_one() {
     let id = server.buyer(0).handed_in(&ok(10));
     server.drains();
     assert_eq!(server.admin().redemption(&id)["status"], "queued");
+    assert_eq!(server.sigterm(), Some(0));
+    server.restart();
+    let warned = server.log_lines(&[r#""level":"WARN""#, "there is no provider", r#""cards":1"#]);
+    assert_eq!(warned.len(), 1, "{}", server.output());
     assert_eq!(server.sigterm(), Some(0));
     let provider = simulator(&[]);
     let server = provider.setup().data_dir(data.path()).start();

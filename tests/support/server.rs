@@ -227,6 +227,13 @@ impl Server {
         self.process.as_ref().map(Process::output).unwrap_or_default()
     }
 
+    /// The lines of it in which all of this stands.
+    pub fn log_lines(&self, words: &[&str]) -> Vec<String> {
+        let output = self.output();
+        let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
+        output.lines().filter(has_all).map(str::to_owned).collect()
+    }
+
     /// What the first start left in a file of the data directory, trimmed.
     #[track_caller]
     pub fn file(&self, name: &str) -> String {
@@ -275,6 +282,11 @@ impl Server {
     #[track_caller]
     pub fn ends(&mut self) -> Option<i32> {
         self.process.take().expect("the server runs").wait().code
+    }
+
+    /// For the processes to come.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.setup.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// Runs the next process without the program that ran it so far.

@@ -238,6 +238,13 @@ impl Inner {
                 );
             }
         }
+        let open = pools.waiting() + under_way.len();
+        if matches!(choice, ProviderChoice::None) && open > 0 {
+            tracing::warn!(
+                cards = open,
+                "gift cards wait, and there is no provider to send them to: set provider.url"
+            );
+        }
         let (options, control) = (self.options.exchange, self.exchange.clone());
         let exchanger =
             Exchanger { listener, pools, under_way, clock: clock.clone(), options, control: control.clone() };

@@ -28,9 +28,6 @@ const CARD_BYTES: usize = 140;
 /// And one that is none.
 const REJECTED_BYTES: usize = 8;
 
-/// Cards of one user that have not come to an end, about: a balance is loaded with all of them.
-const OPEN_MAX: usize = 50_000;
-
 /// A card that is handed in.
 #[derive(Clone, Debug)]
 pub struct CardRequest {
@@ -97,8 +94,10 @@ async fn hand_in(
     let owner = engine.pin(&engine.balances, user_id, Missing::User).await?;
     let _permit = work.admit(&owner)?;
     let open = engine.view(&owner, |glimpse| glimpse.entity.cards().count()).await?;
-    if open + cards.len() > OPEN_MAX {
-        return Err(Busy::TooManyCards { most: OPEN_MAX }.into());
+    // About: others may be handed in at the same time.
+    let most = engine.options.open_cards_per_user_max;
+    if open + cards.len() > most {
+        return Err(Busy::TooManyCards { most }.into());
     }
     let (mut rejected, mut shards) = sort(&cards);
     let mut pins: BTreeMap<ShardId, Pin<Directory>> = BTreeMap::new();
