@@ -97,6 +97,17 @@ fn who_prefers_to_wait_is_told_the_end_and_everybody_else_that_it_is_queued() {
 }
 
 #[test]
+fn who_has_waited_in_vain_is_told_how_the_card_stands_by_then() {
+    let provider = Scripted::start(|_| Answer::Held);
+    let server = provider.setup().start();
+    let (user, account) = (server.buyer(0), server.admin().account(&server.admin().plan(10_000, 10_000)));
+    let body = json!({"code": ok(500), "country": "DE"});
+    let told = user.call("POST", "/redemptions").header("Prefer", "wait=2").json(&body).send().expect(202);
+    assert_eq!((&told["status"], &told["account_id"]), (&json!("locking"), &json!(account)));
+    provider.release(500);
+}
+
+#[test]
 fn who_waits_when_the_server_stops_is_told_how_the_card_stands_and_it_goes_on_afterwards() {
     for store in stores() {
         eprintln!("on {}", store.name);

@@ -70,7 +70,8 @@ impl Inner {
             }
             tokio::select! {
                 () = &mut ended => {}
-                () = &mut over => return Ok(read),
+                // It may have begun meanwhile, which nobody is woken for.
+                () = &mut over => return self.redemption(id, None, fresh).await,
                 _ = stop.wait_for(|stop| *stop) => return Ok(read),
             }
         }
