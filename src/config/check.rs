@@ -32,7 +32,8 @@ pub(super) fn range(key: &str) -> Option<RangeInclusive<i64>> {
         "owners.sweep_seconds" => 1..=HOUR,
         "admission.operations_max" => 1..=10_000_000,
         "admission.operations_per_owner_max" => 1..=10_000_000,
-        "admission.open_cards_per_user_max" => 1..=1_000_000,
+        // Room for the largest batch.
+        "admission.open_cards_per_user_max" => 10_000..=1_000_000,
         "admission.read_timeout_ms" => 1..=600_000,
         "idempotency.retention_hours" => 24..=YEAR_HOURS,
         "idempotency.keys_per_caller_max" => 1..=100_000_000,

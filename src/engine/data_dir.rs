@@ -73,7 +73,9 @@ impl DataDir {
 
     /// What gift cards' codes are named and sealed with; made at the first start, but never once there are cards.
     pub(super) fn card_secret(&self, has_cards: bool) -> Result<Vec<u8>, StartError> {
-        if has_cards && !self.path.join(CARD_SECRET).exists() {
+        let path = self.path.join(CARD_SECRET);
+        let exists = path.try_exists().map_err(|error| StartError::Directory { path, error })?;
+        if has_cards && !exists {
             return Err(StartError::CardSecret);
         }
         self.secret_in(CARD_SECRET)

@@ -11,8 +11,8 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StartError {
     #[error(
-        "gift cards were handed in under another card secret: with this one, codes that were used could be used again; \
-         bring back the file card-secret in the data directory, or what provider.card_secret was"
+        "gift cards were handed in under another card secret, which this is not or which is gone: without it codes that were \
+         used could be used again; bring back the file card-secret in the data directory, or what provider.card_secret was"
     )]
     CardSecret,
     /// The library of seals refused keys of its own length.

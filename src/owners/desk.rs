@@ -58,6 +58,7 @@ impl BalanceDesk {
     /// Each record once, and not always in order: others that it touches may have been quicker.
     pub(super) fn remember(&mut self, record: &Arc<Record>) {
         let place = self.unstored.partition_point(|known| known.seq < record.seq);
+        debug_assert!(self.unstored.get(place).is_none_or(|known| known.seq != record.seq), "noted twice");
         self.unstored.insert(place, record.clone());
     }
 

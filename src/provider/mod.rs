@@ -27,7 +27,7 @@ pub struct Exchange {
 /// What came of an exchange.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// The card was taken, and was worth so much: 1 to [`AMOUNT_MAX`](crate::domain::money::AMOUNT_MAX).
+    /// The card was taken, and was worth so much: 1 to [`LIMIT`](crate::domain::LIMIT).
     Taken { amount: Money },
     /// Definite: the card was not taken and will not be.
     Refused { reason: Text },

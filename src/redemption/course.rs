@@ -257,20 +257,22 @@ impl Course {
         let mut sends = pass.is_some();
         let mut ready = pass;
         loop {
-            let ready = ready.take();
-            let pass = async {
-                match ready {
-                    Some(pass) => Some(pass),
-                    None => self.pass().await,
-                }
+            let pass = match ready.take() {
+                Some(pass) => Some(pass),
+                None => match self.unless_overdue(intent, calls, self.pass()).await {
+                    Ok(pass) => pass,
+                    Err(ended) => return ended,
+                },
             };
-            let next = tokio::select! {
-                biased;
-                why = self.overdue(calls) => Next::Doubt(why),
-                pass = pass => match pass {
-                    Some(pass) if sends => self.send(pass, calls).await,
-                    Some(pass) => self.ask(pass, calls).await,
-                    None => return self.ended(),
+            let Some(pass) = pass else { return self.ended() };
+            let next = match (sends, calls.doubted.is_some()) {
+                (false, _) => self.ask(pass, calls).await,
+                (true, false) => self.send(pass, calls).await,
+                // An operator may have settled it, and nobody told yet.
+                (true, true) => match self.means.steps.is_locked(intent).await {
+                    Some(true) => self.send(pass, calls).await,
+                    Some(false) => return Ended::Settled,
+                    None => Next::Wait(Some(REST)),
                 },
             };
             let pause = match next {
@@ -292,14 +294,10 @@ impl Course {
                         calls.next_delay(&self.means.options, None)
                     }
                 },
-                Next::Send => match self.means.steps.is_locked(intent).await {
-                    Some(true) => {
-                        sends = true;
-                        Duration::ZERO
-                    }
-                    Some(false) => return Ended::Settled,
-                    None => REST,
-                },
+                Next::Send => {
+                    sends = true;
+                    Duration::ZERO
+                }
                 Next::Doubt(why) => {
                     if let Err(ended) = self.doubt(intent, calls, &why).await {
                         return ended;
@@ -309,22 +307,38 @@ impl Course {
                 }
                 Next::Wait(least) => calls.next_delay(&self.means.options, least),
             };
-            if self.rest(pause).await.is_none() {
-                return self.ended();
+            match self.unless_overdue(intent, calls, self.rest(pause)).await {
+                Ok(Some(())) => {}
+                Ok(None) => return self.ended(),
+                Err(ended) => return ended,
             }
         }
     }
 
-    /// Returns why the card is in doubt, once its lock is older than a call may take: whoever has waited for so long may want
-    /// to settle it by hand, even where the provider says that it has not taken it. Never for one in doubt.
-    async fn overdue(&self, calls: &Calls<'_>) -> String {
-        if calls.doubted.is_some() {
-            return std::future::pending().await;
+    /// Waits for that. Meanwhile a card whose lock is older than a call may take, and that the provider still says it has not
+    /// taken, is written down as in doubt: whoever has waited for so long may want to settle it by hand. It is sent again as
+    /// before.
+    async fn unless_overdue<'a, T>(
+        &'a self,
+        intent: &Intent,
+        calls: &mut Calls<'a>,
+        wait: impl Future<Output = T>,
+    ) -> Result<T, Ended> {
+        tokio::pin!(wait);
+        if let (Some(why), None) = (&calls.not_taken, &calls.doubted) {
+            let timeout = self.means.options.timeout;
+            tokio::select! {
+                biased;
+                value = &mut wait => return Ok(value),
+                () = self.means.clock.until(calls.begun.plus(timeout)) => {}
+            }
+            let why = format!("not taken within {timeout:?}: {why}");
+            self.write_doubt(intent, calls, &why).await?;
+            let (redemption, account) = (self.card.id, intent.account_id);
+            tracing::warn!(%redemption, %account, fence = intent.fence, why, "a card is shown as in doubt, for the provider \
+                does not take it: it is sent again; `purser redemptions resolve` settles it by hand");
         }
-        let timeout = self.means.options.timeout;
-        self.means.clock.until(calls.begun.plus(timeout)).await;
-        let why = calls.not_taken.as_deref().unwrap_or("the provider is left alone, for it does not answer");
-        format!("not taken within {timeout:?}: {why}")
+        Ok(wait.await)
     }
 
     async fn send(&self, pass: Pass<'_>, calls: &mut Calls<'_>) -> Next {
@@ -332,7 +346,6 @@ impl Course {
         calls.unwritten += 1;
         let (begun, options) = (self.means.clock.now(), &self.means.options);
         let answer = pass.exchange(exchange).await;
-        calls.quiet_at = self.means.clock.now().max(begun.plus(options.timeout));
         let outcome = match &answer {
             Answer::Taken { .. } => "taken",
             Answer::Refused { .. } => "refused",
@@ -340,6 +353,9 @@ impl Course {
             Answer::InDoubt { .. } => "in_doubt",
         };
         observe("exchange", outcome, begun, self.means.clock.now());
+        if !matches!(answer, Answer::NotTaken { .. }) {
+            calls.quiet_at = self.means.clock.now().max(begun.plus(options.timeout));
+        }
         match answer {
             Answer::Taken { amount } => Next::Ends(Ending::Taken(amount)),
             Answer::Refused { reason } => Next::Ends(refused(reason)),
@@ -373,6 +389,19 @@ impl Course {
     }
 
     async fn doubt<'a>(&'a self, intent: &Intent, calls: &mut Calls<'a>, why: &str) -> Result<(), Ended> {
+        self.write_doubt(intent, calls, why).await?;
+        let (redemption, account) = (self.card.id, intent.account_id);
+        tracing::error!(%redemption, %account, fence = intent.fence, why, "a card is in doubt: the provider may have taken it. \
+            It is asked until it says so; `purser redemptions resolve` settles it by hand");
+        Ok(())
+    }
+
+    async fn write_doubt<'a>(
+        &'a self,
+        intent: &Intent,
+        calls: &mut Calls<'a>,
+        why: &str,
+    ) -> Result<(), Ended> {
         loop {
             match self.means.steps.doubt(intent, calls.unwritten, why).await {
                 Ok(()) => break,
@@ -383,9 +412,6 @@ impl Course {
         calls.unwritten = 0;
         calls.doubted.get_or_insert_with(|| self.means.counted(&self.means.in_doubt));
         self.stage.send_replace(Stage::Doubted(intent.clone()));
-        let (redemption, account) = (self.card.id, intent.account_id);
-        tracing::error!(%redemption, %account, fence = intent.fence, why, "a card is in doubt: the provider may have taken it. \
-            It is asked until it says so; `purser redemptions resolve` settles it by hand");
         Ok(())
     }
 

@@ -75,17 +75,16 @@ fn a_card_that_is_never_taken_is_in_doubt_once_its_lock_is_overdue_and_still_ask
         scene.after(seconds);
     }
     assert_eq!((scene.asked().len(), scene.written()), (4, vec!["start 1 on 1".to_owned()]));
-    scene.stands(Standing::Unknown);
     // A call was given 10 seconds from the start.
-    scene.after(8);
+    scene.after(3);
     assert_eq!(scene.written(), ["doubt 1 after 4"]);
-    assert_eq!(scene.asked(), ["status 1"]);
     let stats = scene.control.stats();
     assert_eq!((stats.locking, stats.in_doubt), (0, 1));
-    scene.stands(Standing::Unknown);
     scene.answer(taken(7));
-    scene.after(8);
-    assert_eq!(scene.asked(), ["status 1", "exchange 1"]);
+    scene.after(4);
+    assert!(scene.asked().is_empty(), "before its time");
+    scene.after(1);
+    assert_eq!(scene.asked(), ["exchange 1"], "that it was not taken is known");
     assert_eq!(scene.written(), ["taken 1 worth 7 after 1"]);
 }
 
@@ -300,4 +299,45 @@ fn once_it_is_stopped_nothing_starts() {
     scene.hand_in(1);
     scene.settle();
     assert_eq!((scene.asked().len(), scene.written().len()), (0, 0));
+}
+
+#[test]
+fn a_provider_that_takes_no_cards_but_knows_of_none_stays_left_alone() {
+    let scene = Scene::new(&[1, 2, 3, 4].map(account), Vec::new());
+    for _ in 0..8 {
+        scene.answer(not_taken());
+        scene.stands(Standing::Unknown);
+    }
+    for id in 1..=6 {
+        scene.hand_in(id);
+    }
+    scene.settle();
+    // Three fail at once; the fourth account's card may, too, before that is known.
+    let sent = scene.asked().len();
+    for minute in 1..=3 {
+        scene.after(60);
+        assert_eq!(scene.asked().len(), 1, "one call to find out, in minute {minute}");
+        assert!(scene.control.stats().breaker_is_open);
+    }
+    let stats = scene.control.stats();
+    assert_eq!((stats.queued, stats.in_doubt + stats.locking), (6 - sent, sent), "cards wait");
+}
+
+#[test]
+fn an_overdue_card_that_an_operator_settles_is_not_sent_again() {
+    let scene = Scene::with_options(&[account(1)], |options| options.breaker.failures = 100);
+    for _ in 0..4 {
+        scene.answer(not_taken());
+    }
+    scene.hand_in(1);
+    scene.settle();
+    for seconds in [1, 2, 4, 3] {
+        scene.after(seconds);
+    }
+    assert_eq!(scene.asked().len(), 4);
+    assert_eq!(scene.written().last().map(String::as_str), Some("doubt 1 after 4"));
+    // The notice of it is still on its way.
+    scene.books.accounts.borrow_mut().get_mut(&account(1).account.id).expect("an account").lock = None;
+    scene.after(60);
+    assert!(scene.asked().is_empty());
 }

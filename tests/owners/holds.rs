@@ -97,7 +97,7 @@ impl Shop {
         Self { ground, store, balances, notices, products, clock }
     }
 
-    async fn item(&self) -> Pin<Product> {
+    pub async fn item(&self) -> Pin<Product> {
         self.products.pin(ITEM).await.unwrap_or_else(|_| panic!("it is in the store"))
     }
 

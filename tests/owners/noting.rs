@@ -5,6 +5,7 @@ use crate::house::in_time;
 use purser::domain::balance::{Balance, BalanceCommand, BalanceView};
 use purser::domain::message::{Message, Payload};
 use purser::domain::order::{Order, OrderStatus, Pricing};
+use purser::domain::product::{Change as ItemChange, ProductCommand};
 use purser::domain::redemption::{RedemptionStatus, RedemptionStep};
 use purser::domain::text::{Email, Name};
 use purser::domain::user::{Profile, Role};
@@ -13,7 +14,10 @@ use purser::domain::{
 };
 use purser::messages::board::Change;
 use purser::owners::Pin;
-use purser::owners::mailbox::{AskKey, Cause, Commit, Committed, Glimpse, KeyAnswer, Settle, Tidy, View};
+use purser::owners::hold::KeyGuard;
+use purser::owners::mailbox::{
+    AskKey, Cause, Commit, Committed, Glimpse, KeyAnswer, NotCommitted, Settle, Tidy, View,
+};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -52,13 +56,41 @@ async fn kept(pin: &Pin<Balance>) -> Vec<u64> {
     answer.await.expect("an answer")
 }
 
+async fn key(pin: &Pin<Balance>) -> KeyGuard {
+    let (reply, answer) = oneshot::channel();
+    pin.send(AskKey { pin: pin.clone(), fingerprint: [1; 16], request: [2; 16], reply });
+    let KeyAnswer::New(key) = answer.await.expect("an answer") else { panic!("the key is new") };
+    key
+}
+
+/// The position of what was committed.
+async fn committed(answer: oneshot::Receiver<Result<Committed, NotCommitted>>) -> Seq {
+    match answer.await.expect("an answer") {
+        Ok(Committed::Recorded { record, .. }) => record.seq,
+        _ => panic!("nothing forbids it"),
+    }
+}
+
+#[tokio::test]
+async fn what_a_user_does_elsewhere_under_a_key_is_kept_to_answer_the_key() {
+    let shop = Shop::new(10);
+    let (pin, item) = (balance(&shop).await, shop.item().await);
+    let space = shop.ground.journal.reserve(2_000).await.expect("room");
+    let (operation, caller, key) = (Operation::ChangeItem, Some(BUYER), Some(key(&pin).await));
+    let cause = Cause { operation, caller, key, space, read_at: None };
+    let change = ItemChange { price: Money::new(25), ..ItemChange::default() };
+    let command = ProductCommand::Change { change, if_revision: None };
+    let (reply, answer) = oneshot::channel();
+    item.send(Commit { pin: item.clone(), command, parties: Vec::new(), cause, reply });
+    let seq = committed(answer).await;
+    assert_eq!(kept(&pin).await, [seq.get()]);
+}
+
 #[tokio::test]
 async fn what_a_user_does_to_the_own_balance_under_a_key_is_made_known_once() {
     let mut shop = Shop::new(10);
     let pin = balance(&shop).await;
-    let (reply, answer) = oneshot::channel();
-    pin.send(AskKey { pin: pin.clone(), fingerprint: [1; 16], request: [2; 16], reply });
-    let KeyAnswer::New(key) = answer.await.expect("an answer") else { panic!("the key is new") };
+    let key = key(&pin).await;
     let order = Order {
         id: OrderId::new(Uuid::from_u128(1)),
         user_id: BUYER,
@@ -78,12 +110,10 @@ async fn what_a_user_does_to_the_own_balance_under_a_key_is_made_known_once() {
     let cause = Cause { operation, caller, key: Some(key), space, read_at: None };
     let (reply, answer) = oneshot::channel();
     pin.send(Commit { pin: pin.clone(), command, parties: Vec::new(), cause, reply });
-    let Ok(Committed::Recorded { record, .. }) = answer.await.expect("an answer") else {
-        panic!("nothing forbids it")
-    };
-    assert_eq!(kept(&pin).await, [record.seq.get()]);
+    let seq = committed(answer).await;
+    assert_eq!(kept(&pin).await, [seq.get()]);
     let told = shop.notices.try_recv().map(|notice| (notice.seq, matches!(notice.change, Change::Stands(_))));
-    assert_eq!(told, Ok((record.seq, true)));
+    assert_eq!(told, Ok((seq, true)));
     assert!(shop.notices.try_recv().is_err(), "it is told twice");
 }
 

@@ -56,6 +56,7 @@ impl Inner {
         let over = tokio::time::sleep(patience);
         let mut stop = self.exchange.stopping();
         tokio::pin!(over);
+        let mut is_over = false;
         loop {
             let ended = watch.ended.notified();
             tokio::pin!(ended);
@@ -68,10 +69,13 @@ impl Inner {
                 }
                 return Ok(read);
             }
+            if is_over {
+                return Ok(read);
+            }
             tokio::select! {
                 () = &mut ended => {}
-                // It may have begun meanwhile, which nobody is woken for.
-                () = &mut over => return self.redemption(id, None, fresh).await,
+                // Once more: it may have begun meanwhile, which nobody is woken for.
+                () = &mut over => is_over = true,
                 _ = stop.wait_for(|stop| *stop) => return Ok(read),
             }
         }
