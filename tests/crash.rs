@@ -6,14 +6,17 @@ mod support;
 mod check;
 #[path = "crash/every_sync.rs"]
 mod every_sync;
+#[path = "crash/history.rs"]
+mod history;
 #[path = "crash/load.rs"]
 mod load;
 #[path = "crash/messages.rs"]
 mod messages;
 
 use load::Shop;
-use support::server::Server;
-use support::store::on_each_durable_store;
+use support::journal::keeping_its_journal;
+use support::server::{Server, Setup};
+use support::store::{durable_stores, on_each_durable_store};
 use support::{Dice, setting};
 
 /// Buyers who trade at the same time.
@@ -36,7 +39,9 @@ fn trade_until(
 #[test]
 fn every_acknowledged_operation_survives_kill_9_under_load_exactly_once() {
     let cycles = setting("PURSER_CRASH_CYCLES", 10);
-    on_each_durable_store(|server| {
+    for store in durable_stores() {
+        eprintln!("on {}", store.name);
+        let server = &mut keeping_its_journal(Setup::new()).store(store).start();
         let mut shop = Shop::open(server, WORKERS);
         let mut dice = Dice::new(7);
         for cycle in 1..=cycles {
@@ -50,7 +55,9 @@ fn every_acknowledged_operation_survives_kill_9_under_load_exactly_once() {
             shop.ask_again();
             check::everything_once(server, &shop);
         }
-    });
+        server.kill9();
+        history::explains(server, &shop, 20 * cycles);
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod auditing;
 mod background;
 #[path = "crash/check.rs"]
 mod check;
+#[path = "crash/history.rs"]
+mod history;
 #[path = "outage/limits.rs"]
 mod limits;
 #[path = "crash/load.rs"]

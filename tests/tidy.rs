@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What each top-level module may import of ours. `lib` and `main` are above all.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("domain", &[]),
+    ("auditor", &["domain"]),
     ("clock", &["domain"]),
     ("control", &[]),
     ("config", &[]),
@@ -19,7 +20,18 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("owners", &["domain", "journal", "store", "messages", "redemption", "clock"]),
     (
         "engine",
-        &["domain", "journal", "store", "messages", "redemption", "owners", "provider", "clock", "control"],
+        &[
+            "domain",
+            "auditor",
+            "journal",
+            "store",
+            "messages",
+            "redemption",
+            "owners",
+            "provider",
+            "clock",
+            "control",
+        ],
     ),
     ("http", &["domain", "store", "engine", "clock"]),
     (

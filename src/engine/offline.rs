@@ -4,10 +4,12 @@ use super::boot::{STORE_FILE, check_continuity, open_store};
 use super::data_dir::DataDir;
 use super::options::{EngineOptions, StoreChoice};
 use super::start_error::StartError;
-use crate::domain::{AccountId, Event, ProductId, Record, Seq, UserId};
+use crate::auditor::facts::{Entry, Fact};
+use crate::auditor::{self, Model};
+use crate::domain::{AccountId, ProductId, Record, Seq, Timestamp, UserId};
 use crate::journal::{reader, recover::recover};
 use crate::store::{Check, Claim, Store, StoreError};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -135,65 +137,50 @@ pub fn audit(options: &EngineOptions) -> Result<Vec<Check>, OfflineError> {
         ok: true,
         detail: format!("records {} to {}", survey.first().unwrap_or_default(), survey.last()),
     });
-    checks.push(runtime.block_on(check_tail(&store, &tail))?);
+    checks.push(runtime.block_on(check_tail(&store, snapshot.watermark, &tail))?);
     Ok(checks)
 }
 
-/// Every total in the tail follows from the store's, step by step.
-async fn check_tail(store: &Arc<dyn Store>, tail: &[Record]) -> Result<Check, StartError> {
+/// What the tail says follows from what the store has, step by step.
+async fn check_tail(store: &Arc<dyn Store>, after: Seq, tail: &[Record]) -> Result<Check, StartError> {
     let name = "journal's tail continues the store".to_owned();
-    let mut products: BTreeMap<ProductId, (i64, u64)> = BTreeMap::new();
-    let mut balances: BTreeMap<UserId, (i64, u64)> = BTreeMap::new();
-    let mut accounts: BTreeMap<AccountId, (i64, u64)> = BTreeMap::new();
-    for event in tail.iter().flat_map(|record| &record.events) {
-        match event {
-            Event::StockMoved(movement) => drop(products.insert(movement.product_id, (0, 0))),
-            Event::ProductChanged { product_id, .. } => drop(products.insert(*product_id, (0, 0))),
-            Event::AccountChanged(transition) => drop(accounts.insert(transition.account_id, (0, 0))),
+    let entries: Vec<_> = tail.iter().map(auditor::entry).collect();
+    let mut model = Model::behind(after.get());
+    begin(store, &mut model, &entries).await?;
+    for entry in &entries {
+        if let Err(detail) = model.take(entry) {
+            return Ok(Check { name, ok: false, detail });
+        }
+    }
+    let steps = entries.iter().flat_map(|entry| &entry.facts).filter(|fact| fact.is_step()).count();
+    Ok(Check { name, ok: true, detail: format!("{} records, {steps} steps", tail.len()) })
+}
+
+/// Tells the model what the totals in these entries were before.
+async fn begin(store: &Arc<dyn Store>, model: &mut Model, entries: &[Entry]) -> Result<(), StartError> {
+    let (mut products, mut balances) = (BTreeSet::new(), BTreeSet::new());
+    let (mut distributors, mut accounts) = (BTreeSet::new(), BTreeSet::new());
+    for fact in entries.iter().flat_map(|entry| &entry.facts) {
+        match fact {
+            Fact::Stock { product, .. } => drop(products.insert(ProductId::new(*product))),
+            Fact::Money { user, .. } => drop(balances.insert(UserId::new(*user))),
+            Fact::PaidOut { user, .. } => drop(distributors.insert(UserId::new(*user))),
+            Fact::Account(step) => drop(accounts.insert(AccountId::new(Uuid::from_u128(step.account)))),
             _ => {}
         }
-        if let Some(entry) = event.entry() {
-            balances.insert(entry.user_id, (0, 0));
-        }
     }
-    let ids: Vec<_> = products.keys().copied().collect();
-    for view in store.load_products(&ids).await?.value {
-        products.insert(view.product_id, (view.stock, view.version));
+    for view in store.load_products(&Vec::from_iter(products)).await?.value {
+        model.stock.begin(view.product_id.get().into(), view.stock, view.version);
     }
-    let ids: Vec<_> = balances.keys().copied().collect();
-    for stored in store.load_balances(&ids, crate::domain::Timestamp::from_micros(i64::MAX)).await?.value {
-        balances.insert(stored.view.user_id, (stored.view.amount, stored.view.version));
+    let no_keys = Timestamp::from_micros(i64::MAX);
+    for stored in store.load_balances(&Vec::from_iter(balances), no_keys).await?.value {
+        model.money.begin(stored.view.user_id.get().into(), stored.view.amount, stored.view.version);
     }
-    let ids: Vec<_> = accounts.keys().copied().collect();
-    for view in store.load_accounts(&ids).await?.value {
-        accounts.insert(view.account.id, (view.redeemed_total, view.version));
+    for view in store.load_distributors(&Vec::from_iter(distributors)).await?.value {
+        model.paid_out.begin(view.user_id.get().into(), view.withdrawn_total, view.version);
     }
-    let mut steps = 0;
-    for record in tail {
-        for event in &record.events {
-            let known = match event {
-                Event::ProductCreated { product_id, .. } => products.entry(*product_id).or_default(),
-                Event::ProductChanged { product_id, .. } => products.entry(*product_id).or_default(),
-                Event::StockMoved(movement) => products.entry(movement.product_id).or_default(),
-                Event::AccountCreated { account, .. } => accounts.entry(account.id).or_default(),
-                Event::AccountChanged(transition) => accounts.entry(transition.account_id).or_default(),
-                _ => match event.entry() {
-                    Some(entry) => balances.entry(entry.user_id).or_default(),
-                    None => continue,
-                },
-            };
-            let Some(posting) = event.posting() else { continue };
-            if posting.total != known.0 + posting.delta || posting.version != known.1 + 1 || posting.total < 0
-            {
-                let detail = format!(
-                    "record {} posts {posting:?} on total {} at version {}",
-                    record.seq, known.0, known.1
-                );
-                return Ok(Check { name, ok: false, detail });
-            }
-            *known = (posting.total, posting.version);
-            steps += 1;
-        }
+    for view in store.load_accounts(&Vec::from_iter(accounts)).await?.value {
+        model.accounts.begin(view.account.id.get().as_u128(), view.redeemed_total, view.version);
     }
-    Ok(Check { name, ok: true, detail: format!("{} records, {steps} steps", tail.len()) })
+    Ok(())
 }

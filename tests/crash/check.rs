@@ -107,12 +107,12 @@ impl Books {
         let (mut told, mut in_doubt) = (0, 0);
         for operation in log {
             match (&operation.kind, &operation.told) {
-                (Kind::Sale, Some(reply)) if reply.status == 201 => {
+                (Kind::Sale { .. }, Some(reply)) if reply.status == 201 => {
                     let id = crate::support::api::order_id(&reply.json());
                     assert!(self.orders.contains_key(&id), "lost: {} {}", reply.to, reply.text());
                     told += 1;
                 }
-                (Kind::Sale, None) => in_doubt += 1,
+                (Kind::Sale { .. }, None) => in_doubt += 1,
                 (Kind::Cancel { order_id }, Some(reply)) => {
                     let status = &self.orders[order_id]["status"];
                     assert_eq!(status == "cancelled", reply.status == 200, "{} {}", reply.to, reply.text());

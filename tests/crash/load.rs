@@ -7,6 +7,7 @@ use crate::support::{Dice, eventually};
 use serde_json::{Value, json};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// What each buyer starts with: enough for ever.
 pub const FUNDS: u64 = 1_000_000_000;
@@ -16,13 +17,18 @@ pub struct Operation {
     pub kind: Kind,
     pub key: Option<String>,
     path: String,
-    body: Value,
+    pub body: Value,
     /// `None`: the connection broke, so it happened or it did not.
     pub told: Option<Reply>,
+    /// When the call began that was answered so, and when it ended.
+    pub between: (Instant, Instant),
 }
 
 pub enum Kind {
-    Sale,
+    Sale {
+        /// Products and units.
+        lines: Vec<(u64, u64)>,
+    },
     Cancel {
         order_id: String,
     },
@@ -70,12 +76,15 @@ impl Drop for Leaving<'_> {
 }
 
 impl Operation {
-    fn send(&self, buyer: &User) -> io::Result<Reply> {
+    fn send(&mut self, buyer: &User) -> io::Result<Reply> {
         let call = buyer.call("POST", &self.path).json(&self.body);
-        match &self.key {
+        let begun = Instant::now();
+        let reply = match &self.key {
             Some(key) => call.header("Idempotency-Key", key).try_send(),
             None => call.try_send(),
-        }
+        };
+        self.between = (begun, Instant::now());
+        reply
     }
 }
 
@@ -144,7 +153,7 @@ impl Shop {
                 },
                 Ok(reply) => {
                     assert!(matches!(reply.status, 200 | 201 | 409), "{} {}", reply.to, reply.text());
-                    if matches!(operation.kind, Kind::Sale) && reply.status == 201 {
+                    if matches!(operation.kind, Kind::Sale { .. }) && reply.status == 201 {
                         open.push(crate::support::api::order_id(&reply.json()));
                     }
                     operation.told = Some(reply);
@@ -167,8 +176,16 @@ impl Shop {
         };
         let (first, second, third) = (item(), item(), item());
         let (kind, path, body) = match dice.roll(10) {
-            0..=3 => (Kind::Sale, format!("/items/{}/purchase", first.0.id), json!({"quantity": first.1})),
-            4..=6 => (Kind::Sale, "/orders".to_owned(), order_of(&[first, second, third])),
+            0..=3 => {
+                let lines = vec![(first.0.id, first.1)];
+                let path = format!("/items/{}/purchase", first.0.id);
+                (Kind::Sale { lines }, path, json!({"quantity": first.1}))
+            }
+            4..=6 => {
+                let lines = [first, second, third];
+                let told = lines.iter().map(|(item, units)| (item.id, *units)).collect();
+                (Kind::Sale { lines: told }, "/orders".to_owned(), order_of(&lines))
+            }
             7 if !open.is_empty() => {
                 let order_id = open.swap_remove(0);
                 let path = format!("/orders/{order_id}/cancel");
@@ -181,7 +198,8 @@ impl Shop {
             }
         };
         let key = (dice.roll(2) == 0).then_some(name);
-        Operation { kind, key, path, body, told: None }
+        let now = Instant::now();
+        Operation { kind, key, path, body, told: None, between: (now, now) }
     }
 
     /// Adds what was told in a run.
@@ -198,6 +216,7 @@ impl Shop {
         for (worker, log) in self.log.iter_mut().enumerate() {
             let buyer = &self.buyers[worker];
             for operation in log.iter_mut().skip(self.recent[worker]).filter(|one| one.key.is_some()) {
+                let before = operation.between;
                 let again = operation.send(buyer).expect("the restarted server answers");
                 match &operation.told {
                     Some(told) => {
@@ -209,6 +228,7 @@ impl Shop {
                             "{:?}",
                             operation.key
                         );
+                        operation.between = before;
                     }
                     None => operation.told = Some(again),
                 }

@@ -3,6 +3,7 @@
 
 use crate::support::api::{Actor, Item, User, order_id, order_of};
 use crate::support::http::Reply;
+use crate::support::journal::{keeping_its_journal, sound_journal};
 use crate::support::receiver::{Answer, Receiver};
 use crate::support::server::{Server, Setup};
 use crate::support::store::durable_stores;
@@ -129,7 +130,7 @@ fn messages_survive_kill_9_and_are_done_exactly_once() {
             3 => Answer::Status(404),
             _ => Answer::Status(200),
         });
-        let mut server = Setup::new()
+        let mut server = keeping_its_journal(Setup::new())
             .store(store)
             .env("PURSER__WEBHOOK__URL", &receiver.url())
             .env("PURSER__MESSAGES__ORDER_SHIPPED__DELAY_MS", "20")
@@ -160,6 +161,8 @@ fn messages_survive_kill_9_and_are_done_exactly_once() {
             decide_what_is_in_doubt(&server, &mut logs, &buyers);
         }
         check(&server, &receiver, &logs, &buyers, item);
+        server.kill9();
+        sound_journal(&server);
     }
 }
 

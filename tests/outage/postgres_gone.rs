@@ -1,9 +1,11 @@
 //! Postgres away: killed, stopped, started again, or its sessions ended, all under load.
 
+use crate::history;
 use crate::load::Shop;
 use crate::sql::Sql;
 use crate::support::eventually;
 use crate::support::expect::expect_problem;
+use crate::support::journal::keeping_its_journal;
 use crate::support::postgres::PrivatePostgres;
 use crate::support::server::Setup;
 use crate::support::setting;
@@ -15,10 +17,11 @@ const WORKERS: usize = 4;
 #[test]
 fn every_acknowledged_operation_survives_postgres_killed_and_restarted_under_load_exactly_once() {
     // Many cycles take longer than the usual token lives.
-    let setup = Setup::new().env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400");
+    let setup = keeping_its_journal(Setup::new()).env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400");
     let (mut server, mut cluster, _) = with_postgres(setup);
     let mut shop = Shop::open(&server, WORKERS);
-    for cycle in 1..=setting("PURSER_OUTAGE_CYCLES", 5) {
+    let cycles = setting("PURSER_OUTAGE_CYCLES", 5);
+    for cycle in 1..=cycles {
         let end: fn(&mut PrivatePostgres) = match cycle % 3 {
             0 => |cluster| cluster.stop(false),
             1 => PrivatePostgres::kill9,
@@ -40,6 +43,8 @@ fn every_acknowledged_operation_survives_postgres_killed_and_restarted_under_loa
     server.kill9();
     server.restart();
     assert_eq!(check::seen(&server, &shop), before, "a restart changed what is seen");
+    server.kill9();
+    history::explains(&server, &shop, 100 * cycles);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::ledger::{Attempt, taken_once};
 use crate::rig::simulator;
 use crate::sentences::{id_of, number};
 use crate::support::api::User;
+use crate::support::journal::{keeping_its_journal, sound_journal};
 use crate::support::server::Server;
 use crate::support::simulator::Simulator;
 use crate::support::store::durable_stores;
@@ -53,7 +54,8 @@ fn after_every_kill_9_the_providers_ledger_and_ours_agree_card_by_card() {
     for store in durable_stores() {
         eprintln!("on {}", store.name);
         let provider = simulator(&["--latency-ms", "2"]);
-        let setup = provider.setup().store(store).env("PURSER__PROVIDER__TIMEOUT_MS", "400");
+        let setup = keeping_its_journal(provider.setup());
+        let setup = setup.store(store).env("PURSER__PROVIDER__TIMEOUT_MS", "400");
         let mut server = setup.start();
         let (admin, user) = (server.admin(), server.buyer(0));
         let mut dice = Dice::new(31);
@@ -93,6 +95,8 @@ fn after_every_kill_9_the_providers_ledger_and_ours_agree_card_by_card() {
         server.kill9();
         server.restart();
         assert_eq!(look(&server), seen);
+        server.kill9();
+        assert!(sound_journal(&server).len() > 2 * count, "each card began and ended");
     }
 }
 

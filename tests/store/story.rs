@@ -84,7 +84,7 @@ impl Story {
         let mut story = Self::small();
         let (ann, bob) = (UserId::new(1), story.user("Bob@Example.org"));
         let (a, b) = (ProductId::new(1), story.item(None, purser::domain::LIMIT));
-        story.item(None, 0);
+        let none_left = story.item(None, 0);
         let order = story.order(ann, &[(a, 2), (b, 1), (a, 4)]);
         story.give_back(order, &[(a, 5)]);
         story.give_back(order, &[(b, 1), (a, 1)]);
@@ -139,7 +139,7 @@ impl Story {
         story.complete_account(accounts[1]);
         story.complete_account(accounts[2]);
         story.cards_at_every_stage(ann, bob);
-        story.refuse(bob, Rejection::InsufficientStock { product_id: b, requested: 2, available: 1 });
+        story.refuse(bob, Rejection::InsufficientStock { product_id: none_left, requested: 2, available: 0 });
         story
     }
 
@@ -179,6 +179,9 @@ impl Story {
                 }
                 12 | 13 => {
                     let Some(id) = message else { continue };
+                    if story.messages[&id].value.is_dead() {
+                        story.put_back(id);
+                    }
                     match story.messages[&id].value.message.payload {
                         Payload::ProcessOrder { order_id, .. } => {
                             let failed = next(2) == 0;
@@ -188,7 +191,13 @@ impl Story {
                             story.credit(payer, 1_000);
                             story.decide(order_id, failed);
                         }
-                        Payload::OrderShipped { .. } => story.end(id, next(4) == 0),
+                        Payload::OrderShipped { .. } => {
+                            let purged = next(4) == 0;
+                            if purged {
+                                story.fail(id, None);
+                            }
+                            story.end(id, purged);
+                        }
                         Payload::UpgradeCheck { .. } => story.check(id),
                         Payload::RedeemCard { .. } => story.pay_card(id),
                     }
@@ -499,8 +508,8 @@ impl Story {
     }
 
     pub fn refuse(&mut self, user: UserId, rejection: Rejection) {
+        let as_of = self.last();
         self.push(Operation::Order, Some(user), Vec::new(), None);
-        let as_of = Seq::new(1);
         let record = self.records.last_mut().expect("just pushed");
         record.refusal = Some(Refusal { rejection: rejection.clone(), as_of });
         let key = record.key.as_ref().expect("refusals have keys");

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod expect;
 pub mod http;
+pub mod journal;
 pub mod postgres;
 pub mod receiver;
 pub mod server;
