@@ -335,7 +335,7 @@ impl Course {
             let why = format!("not taken within {timeout:?}: {why}");
             self.write_doubt(intent, calls, &why).await?;
             let (redemption, account) = (self.card.id, intent.account_id);
-            tracing::warn!(%redemption, %account, fence = intent.fence, why, "a card is shown as in doubt, for the provider \
+            tracing::error!(%redemption, %account, fence = intent.fence, why, "a card is shown as in doubt, for the provider \
                 does not take it: it is sent again; `purser redemptions resolve` settles it by hand");
         }
         Ok(wait.await)

@@ -82,6 +82,8 @@ fn a_card_that_the_provider_never_takes_can_be_settled_by_hand() {
         let doubt = user.becomes(&id, "in_doubt");
         let why = doubt["failure"]["detail"].as_str().expect("a reason");
         assert!(why.starts_with("not taken within 500ms: the provider answered 503"), "{why}");
+        let logged = server.log_lines(&[r#""level":"ERROR""#, "the provider does not take it", &id, "503"]);
+        assert_eq!(logged.len(), 1, "{}", server.output());
         let settled = admin.settle(&id, &json!({"outcome": "failed"})).expect(200);
         assert_eq!(settled["status"], "failed");
         user.handed_in(&code);
