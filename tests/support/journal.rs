@@ -1,12 +1,13 @@
-//! The whole journal of a server, and what the auditor's model says of it.
+//! The journals of servers, and what the auditor's model says of them.
 
 use super::server::{Server, Setup};
 use purser::auditor::facts::Entry;
 use purser::auditor::{self, Model};
 use purser::domain::Seq;
 use purser::engine::{EngineOptions, offline};
+use std::path::Path;
 
-/// A server that keeps its journal from the first record on.
+/// A server that keeps its journal from the first record on, however long it grows.
 pub fn keeping_its_journal(setup: Setup) -> Setup {
     setup.env("PURSER__JOURNAL__KEEP_SEGMENTS", "100000")
 }
@@ -14,13 +15,31 @@ pub fn keeping_its_journal(setup: Setup) -> Setup {
 /// The journal of a server that does not run and kept all of it; each record follows from those before it.
 #[track_caller]
 pub fn sound_journal(server: &Server) -> Vec<Entry> {
-    let mut journal = Vec::new();
-    let mut model = Model::whole();
-    offline::read_journal(&EngineOptions::embedded(server.data_dir()), Seq::new(1), |record| {
-        let entry = auditor::entry(&record);
-        model.take(&entry).unwrap_or_else(|wrong| panic!("{wrong}"));
-        journal.push(entry);
-    })
-    .unwrap_or_else(|error| panic!("{error}"));
+    let journal = read(server.data_dir()).unwrap_or_else(|error| panic!("{error}"));
+    judge(&journal).unwrap_or_else(|wrong| panic!("{wrong}"));
     journal
+}
+
+/// The same of whatever a test leaves, unless its journal is none any more: damaged on purpose, in use, or without its
+/// beginning.
+///
+/// # Errors
+/// What does not follow.
+pub fn judge_what_is_left(data_dir: &Path) -> Result<(), String> {
+    match read(data_dir) {
+        Ok(journal) if journal.first().is_some_and(|entry| entry.seq == 1) => judge(&journal),
+        _ => Ok(()),
+    }
+}
+
+fn read(data_dir: &Path) -> Result<Vec<Entry>, offline::OfflineError> {
+    let mut journal = Vec::new();
+    let options = EngineOptions::embedded(data_dir);
+    offline::read_journal(&options, Seq::new(1), |record| journal.push(auditor::entry(&record)))?;
+    Ok(journal)
+}
+
+fn judge(journal: &[Entry]) -> Result<(), String> {
+    let mut model = Model::whole();
+    journal.iter().try_for_each(|entry| model.take(entry))
 }

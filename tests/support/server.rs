@@ -1,6 +1,7 @@
 //! A real `purser` process under test: started, watched, killed, restarted and cleaned up.
 
 use super::http::{Http, Target};
+use super::journal::judge_what_is_left;
 use super::store::Store;
 use super::{PATIENCE, eventually, eventually_within};
 use std::collections::VecDeque;
@@ -354,10 +355,17 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Some(process) = &self.process
-        {
-            eprintln!("--- the server's output ---\n{}---", process.output());
+        let process = self.process.take();
+        if std::thread::panicking() {
+            if let Some(process) = &process {
+                eprintln!("--- the server's output ---\n{}---", process.output());
+            }
+            return;
+        }
+        // Whatever the test was about, what it leaves has to be sound.
+        drop(process);
+        if let Err(wrong) = judge_what_is_left(self.data_dir()) {
+            panic!("the journal that this server leaves: {wrong}");
         }
     }
 }
