@@ -4,6 +4,7 @@ use super::data_dir::DataDir;
 use super::fingerprints::Fingerprints;
 use super::housekeeping::on_stored;
 use super::options::EngineOptions;
+use super::redemptions::ComingCards;
 use super::start_error::StartError;
 use super::store_runtime::{RuntimeKeeper, run};
 use super::{Acknowledged, Engine, Inner, passwords::Passwords, restore};
@@ -118,6 +119,7 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         // Each attempt's operation, and one more that only looks whether it could be.
         background: Arc::new(Admission::new(2 * options.profiles.attempts_max())),
         exchanging: Arc::new(Admission::new(2 * EXCHANGES_MAX)),
+        coming_cards: ComingCards::default(),
         acknowledged: Acknowledged::default(),
         fingerprints: Fingerprints::new(fingerprint_key, &secret),
         card_codes,

@@ -98,6 +98,7 @@ struct Inner {
     background: Arc<Admission>,
     /// The same for exchanges.
     exchanging: Arc<Admission>,
+    coming_cards: redemptions::ComingCards,
     acknowledged: Acknowledged,
     homes: Arc<Homes>,
     store: Arc<dyn Store>,

@@ -3,6 +3,7 @@
 use crate::cards::{batch_id, batch_of, card, cards, last4, ok};
 use crate::rig::{on_each_store, on_each_store_slowly, simulator};
 use crate::sentences::{id_of, number};
+use crate::support::all_at_once;
 use crate::support::api::Actor;
 use crate::support::expect::{expect_problem, expect_refused};
 use crate::support::server::Setup;
@@ -258,7 +259,9 @@ fn nobody_hands_in_more_than_so_many_open_cards_and_what_has_ended_counts_no_mor
             expect_problem(&refused, 503, "overloaded");
             assert_eq!(refused.header("Retry-After"), Some("60"));
         }
-        other.handed_in(&ok(1));
+        let together = all_at_once(4, |_| other.hand_in_all(&cards(5_000)));
+        let taken = together.iter().filter(|reply| reply.status == 202).count();
+        assert!(taken <= 2, "{taken} batches of 5,000 were taken in together");
         user.cancel_card(&last).expect(200);
         user.handed_in(&ok(1));
         assert_eq!(number(&user.batch(&batch), "queued"), 9_999);

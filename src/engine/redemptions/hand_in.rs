@@ -18,6 +18,7 @@ use crate::engine::orders::committed;
 use crate::engine::{Answer, Busy, EngineError, Inner};
 use crate::owners::mailbox::{Committed, Glimpse};
 use crate::owners::{Party, Pin};
+use dashmap::DashMap;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -93,10 +94,10 @@ async fn hand_in(
     let engine = work.engine.clone();
     let owner = engine.pin(&engine.balances, user_id, Missing::User).await?;
     let _permit = work.admit(&owner)?;
-    let open = engine.view(&owner, |glimpse| glimpse.entity.cards().count()).await?;
-    // About: others may be handed in at the same time.
     let most = engine.options.open_cards_per_user_max;
-    if open + cards.len() > most {
+    let coming = Coming::announce(&engine.coming_cards, user_id, cards.len());
+    let open = engine.view(&owner, |glimpse| glimpse.entity.cards().count()).await?;
+    if open + coming.in_all > most {
         return Err(Busy::TooManyCards { most }.into());
     }
     let (mut rejected, mut shards) = sort(&cards);
@@ -143,6 +144,36 @@ async fn hand_in(
     let handed_in = HandedIn { user_id, batch_id, cards: accepted, rejected: rejected.into_iter().collect() };
     let command = BalanceCommand::HandIn { cards: Arc::new(handed_in), taken };
     committed(work.commit(&owner, command, parties, space, None).await?)
+}
+
+/// Cards of each user that are being handed in and may not be open yet.
+pub type ComingCards = DashMap<UserId, usize>;
+
+/// Counts cards among those of their user that come, until they are open or are not: what comes at the same time does not get
+/// past a limit together.
+struct Coming<'a> {
+    among: &'a ComingCards,
+    user_id: UserId,
+    count: usize,
+    /// With those that came before and are not open yet.
+    in_all: usize,
+}
+
+impl<'a> Coming<'a> {
+    fn announce(among: &'a ComingCards, user_id: UserId, count: usize) -> Self {
+        let mut coming = among.entry(user_id).or_default();
+        *coming += count;
+        Self { among, user_id, count, in_all: *coming }
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.among.remove_if_mut(&self.user_id, |_, coming| {
+            *coming -= self.count;
+            *coming == 0
+        });
+    }
 }
 
 type Names = Vec<Arc<str>>;

@@ -7,7 +7,7 @@ mod owed;
 mod read;
 mod resolve;
 
-pub use hand_in::CardRequest;
+pub use hand_in::{CardRequest, ComingCards};
 pub use read::BatchFigures;
 pub use resolve::{Resolution, ResolveRequest};
 
