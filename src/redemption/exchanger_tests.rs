@@ -341,3 +341,25 @@ fn an_overdue_card_that_an_operator_settles_is_not_sent_again() {
     scene.after(60);
     assert!(scene.asked().is_empty());
 }
+
+#[test]
+fn that_a_provider_has_never_seen_a_card_does_not_show_that_it_takes_any() {
+    let scene = Scene::with_options(&[1, 2].map(account), |options| options.breaker.failures = 2);
+    scene.answer(in_doubt());
+    scene.stands(Standing::NoAnswer { why: "away".into() });
+    scene.stands(Standing::Unknown);
+    scene.answer(not_taken());
+    scene.hand_in(1);
+    scene.settle();
+    assert_eq!(scene.asked(), ["exchange 1", "status 1"]);
+    scene.after(60);
+    assert_eq!(scene.asked(), ["status 1", "exchange 1"]);
+    scene.hand_in(2);
+    scene.settle();
+    assert!(scene.asked().is_empty(), "nobody is sent where no card is taken");
+    assert_eq!((scene.control.stats().breaker_is_open, scene.control.stats().queued), (true, 1));
+    scene.answer(taken(5));
+    scene.answer(taken(7));
+    scene.after(60);
+    assert_eq!((scene.asked().len(), scene.control.stats().breaker_is_open), (2, false));
+}

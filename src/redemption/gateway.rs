@@ -121,8 +121,11 @@ impl Pass<'_> {
 
     pub async fn status(self, redemption_id: Uuid) -> Standing {
         let standing = self.gateway.provider.status(redemption_id).await;
-        self.is_probe.set(false);
-        self.gateway.heard(!matches!(standing, Standing::NoAnswer { .. }));
+        // One that has never seen a card may still take none: whether it does the next call finds out.
+        if standing != Standing::Unknown {
+            self.is_probe.set(false);
+            self.gateway.heard(!matches!(standing, Standing::NoAnswer { .. }));
+        }
         standing
     }
 }
