@@ -243,8 +243,7 @@ fn settled_while_the_provider_answers(body: &Value, status: &str, payout: u64) {
             story.last().is_some_and(|last| last.ends_with(": late_answer")).then_some(())
         });
         let late = [r#""level":"ERROR""#, "after the card was settled by hand", &id, &account, "500"];
-        let logged = server.log_lines(&late);
-        assert_eq!(logged.len(), 1, "{}", server.output());
+        server.logs_once(&late);
         for _ in 0..2 {
             assert_eq!((user.redemption(&id), user.balance()), (settled.clone(), payout));
             assert_eq!(user.entries(), entries);

@@ -82,8 +82,7 @@ fn a_card_that_the_provider_never_takes_can_be_settled_by_hand() {
         let doubt = user.becomes(&id, "in_doubt");
         let why = doubt["failure"]["detail"].as_str().expect("a reason");
         assert!(why.starts_with("not taken within 500ms: the provider answered 503"), "{why}");
-        let logged = server.log_lines(&[r#""level":"ERROR""#, "the provider does not take it", &id, "503"]);
-        assert_eq!(logged.len(), 1, "{}", server.output());
+        server.logs_once(&[r#""level":"ERROR""#, "the provider does not take it", &id, "503"]);
         let settled = admin.settle(&id, &json!({"outcome": "failed"})).expect(200);
         assert_eq!(settled["status"], "failed");
         user.handed_in(&code);
@@ -122,8 +121,7 @@ fn without_a_provider_cards_stay_queued_until_there_is_one() {
     assert_eq!(server.admin().redemption(&id)["status"], "queued");
     assert_eq!(server.sigterm(), Some(0));
     server.restart();
-    let warned = server.log_lines(&[r#""level":"WARN""#, "there is no provider", r#""cards":1"#]);
-    assert_eq!(warned.len(), 1, "{}", server.output());
+    server.logs_once(&[r#""level":"WARN""#, "there is no provider", r#""cards":1"#]);
     assert_eq!(server.sigterm(), Some(0));
     let provider = simulator(&[]);
     let server = provider.setup().data_dir(data.path()).start();

@@ -228,11 +228,16 @@ impl Server {
         self.process.as_ref().map(Process::output).unwrap_or_default()
     }
 
-    /// The lines of it in which all of this stands.
-    pub fn log_lines(&self, words: &[&str]) -> Vec<String> {
-        let output = self.output();
-        let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
-        output.lines().filter(has_all).map(str::to_owned).collect()
+    /// The one line of it in which all of this stands, once it is there.
+    #[track_caller]
+    pub fn logs_once(&self, words: &[&str]) -> String {
+        let mut lines = eventually(&format!("the server logs {words:?}"), || {
+            let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
+            let lines: Vec<_> = self.output().lines().filter(has_all).map(str::to_owned).collect();
+            (!lines.is_empty()).then_some(lines)
+        });
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines.remove(0)
     }
 
     /// What the first start left in a file of the data directory, trimmed.
