@@ -148,7 +148,8 @@ impl Shop {
                         return log;
                     }
                     // An order that is not in memory any more; everything else can be done without the store.
-                    Some("store_unavailable") if matches!(operation.kind, Kind::Cancel { .. }) => {}
+                    Some("store_unavailable" | "read_timeout")
+                        if matches!(operation.kind, Kind::Cancel { .. }) => {}
                     _ => panic!("{} {}", reply.to, reply.text()),
                 },
                 Ok(reply) => {

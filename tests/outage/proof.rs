@@ -1,0 +1,34 @@
+//! How a test of faults under load ends: by the clients' books, by the audit of the store, and by the whole journal; and by
+//! a line that says how much it was, so that nothing passes because nothing happened.
+
+use crate::load::Shop;
+use crate::support::journal::keeping_its_journal;
+use crate::support::server::{Server, Setup, purser, run};
+use crate::{check, history};
+
+/// A server whose journal can be judged, whose tokens outlive long runs.
+pub fn lasting() -> Setup {
+    keeping_its_journal(Setup::new()).env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400")
+}
+
+/// Every acknowledged operation is there once, in the store too, and the journal explains all that was told.
+#[track_caller]
+pub fn prove(what: &str, (runs, faults): (usize, usize), mut server: Server, mut shop: Shop) {
+    server.drains();
+    shop.ask_again();
+    check::everything_once(&server, &shop);
+    server.kill9();
+    let mut audit = purser();
+    audit.args(["audit", "--database-url", server.database_url().expect("a database")]);
+    audit.arg("--data-dir").arg(server.data_dir());
+    let ended = run(audit);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let told = shop.log.iter().flatten().filter_map(|operation| operation.told.as_ref());
+    let acks = told.filter(|reply| matches!(reply.status, 200 | 201)).count();
+    history::explains(&server, &shop, acks);
+    assert!(
+        faults >= runs && acks >= 5 * runs,
+        "{what}: {runs} runs, {faults} faults, {acks} acknowledgements"
+    );
+    println!("proof: tier=T3 what={what} runs={runs} faults={faults} acks={acks}");
+}
