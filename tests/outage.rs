@@ -30,6 +30,8 @@ mod postgres_slow;
 mod proof;
 #[path = "outage/proxy.rs"]
 mod proxy;
+#[path = "outage/silence.rs"]
+mod silence;
 #[path = "outage/sql.rs"]
 mod sql;
 #[path = "outage/sqlstates.rs"]

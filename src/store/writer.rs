@@ -18,6 +18,11 @@ pub async fn detached<T: Send + 'static>(
     ended.unwrap_or_else(|error| Err(StoreError::Unavailable(format!("the call did not end: {error}"))))
 }
 
+/// The error of a call that was given up.
+pub fn unanswered(patience: Duration) -> StoreError {
+    StoreError::Unavailable(format!("no answer within {} s", patience.as_secs()))
+}
+
 /// Holds the connection between calls. Calls take turns.
 pub struct Writer<C> {
     slot: Mutex<Option<C>>,
@@ -68,7 +73,7 @@ impl<C: Send + 'static> Writer<C> {
             Ok(Ok(Err(error))) | Err(error) => {
                 Err(StoreError::Unavailable(format!("the call did not end: {error}")))
             }
-            Ok(Err(_)) => Err(StoreError::Unavailable(format!("no answer within {} s", patience.as_secs()))),
+            Ok(Err(_)) => Err(unanswered(patience)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What owners are loaded from, in batches: each call is one snapshot.
 
-use super::fault;
+use super::{fault, lease};
 use crate::domain::balance::BalanceView;
 use crate::domain::directory::{DIRECTORY_SHARDS, UniqueName};
 use crate::domain::event::Namespace;
@@ -12,37 +12,52 @@ use crate::domain::{FamilyId, Seq, Timestamp, UserId};
 use crate::store::numbers::seq;
 use crate::store::rows::{self, Columns};
 use crate::store::{LastIds, Snapshot, StoreError, StoredBalance, StoredKey, StoredOutcome};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres};
 use std::collections::HashMap;
 use uuid::Uuid;
 
 pub type Found<T> = Result<Snapshot<T>, StoreError>;
 
-/// A read transaction with the watermark of its snapshot.
+/// A read transaction with the watermark of its snapshot. Dropped before its end, it takes its connection with it: the pool
+/// would first wait for an answer on it.
 pub struct Reading {
-    transaction: Transaction<'static, Postgres>,
+    conn: PoolConnection<Postgres>,
     watermark: Seq,
+    is_over: bool,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.conn.close_on_drop();
+        }
+    }
 }
 
 impl Reading {
     /// The first read fixes the snapshot.
     pub async fn begin(readers: &PgPool) -> Result<Self, StoreError> {
-        let begin = readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        let mut transaction = begin.await.map_err(fault)?;
+        let conn = readers.acquire().await.map_err(fault)?;
+        let mut read = Self { conn, watermark: Seq::ZERO, is_over: false };
+        let begin = sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        begin.execute(read.conn()).await.map_err(fault)?;
         let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM engine")
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(read.conn())
             .await
             .map_err(fault)?;
-        Ok(Self { transaction, watermark: seq(watermark.unwrap_or_default()) })
+        read.watermark = seq(watermark.unwrap_or_default());
+        Ok(read)
     }
 
     pub fn conn(&mut self) -> &mut PgConnection {
-        &mut self.transaction
+        &mut self.conn
     }
 
-    pub async fn end<T>(self, value: T) -> Found<T> {
-        self.transaction.rollback().await.map_err(fault)?;
+    pub async fn end<T>(mut self, value: T) -> Found<T> {
+        lease::rollback(self.conn()).await?;
+        self.is_over = true;
         Ok(Snapshot { value, watermark: self.watermark })
     }
 }

@@ -15,7 +15,7 @@ mod redemptions;
 mod withdrawals;
 
 use super::rows::columns;
-use super::writer::{Writer, detached};
+use super::writer::{Writer, detached, unanswered};
 use super::{
     AccountFilter, AccountId, AccountView, Arc, AttemptError, BTreeMap, BalanceView, Batch, BatchId, Check,
     Claim, DistributorView, FamilyId, HashMap, ItemFilter, LastIds, Lease, Levels, MessageId, MessageKind,
@@ -43,7 +43,7 @@ pub struct PostgresOptions {
     pub lock_timeout: Duration,
     /// The server ends a transaction whose client falls silent, and its locks with it.
     pub idle_in_transaction_timeout: Duration,
-    /// A whole writing call without an end is given up, with its connection: the network swallowed it.
+    /// A whole call without an end is given up, with its connection: the network swallowed it (audits excepted).
     pub patience: Duration,
 }
 
@@ -66,6 +66,7 @@ pub struct PostgresStore {
     writer: Writer<PgConnection>,
     readers: PgPool,
     runtime: Handle,
+    patience: Duration,
 }
 
 columns!(PgRow, fault);
@@ -132,9 +133,9 @@ impl PostgresStore {
             .max_connections(options.readers)
             .acquire_timeout(options.acquire_timeout)
             .connect_lazy_with(connect.clone());
-        let runtime = Handle::current();
-        let writer = Writer::new(writer, runtime.clone(), options.patience);
-        Ok(Self { options: connect, writer, readers, runtime })
+        let (runtime, patience) = (Handle::current(), options.patience);
+        let writer = Writer::new(writer, runtime.clone(), patience);
+        Ok(Self { options: connect, writer, readers, runtime, patience })
     }
 
     /// Waits for the readers and closes all connections.
@@ -165,7 +166,20 @@ impl PostgresStore {
         F: Future<Output = Result<T, StoreError>> + Send,
     {
         let readers = self.readers.clone();
-        detached(&self.runtime, async move { work(load::Reading::begin(&readers).await?).await }).await
+        self.patiently(async move { work(load::Reading::begin(&readers).await?).await }).await
+    }
+
+    /// Runs a call whose connection is closed wherever it is given up.
+    async fn patiently<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let patience = self.patience;
+        let bounded = async move {
+            let answer = tokio::time::timeout(patience, call).await;
+            answer.unwrap_or_else(|_| Err(unanswered(patience)))
+        };
+        detached(&self.runtime, bounded).await
     }
 }
 
@@ -187,17 +201,17 @@ impl Store for PostgresStore {
 
     async fn position(&self) -> Result<Lease, StoreError> {
         let options = self.options.clone();
-        detached(&self.runtime, lease::position(options)).await
+        self.patiently(lease::position(options)).await
     }
 
     async fn holder(&self) -> Result<String, StoreError> {
         let options = self.options.clone();
-        detached(&self.runtime, lease::holder(options)).await
+        self.patiently(lease::holder(options)).await
     }
 
     async fn fingerprint_key(&self) -> Result<uuid::Uuid, StoreError> {
         let options = self.options.clone();
-        detached(&self.runtime, lease::fingerprint_key(options)).await
+        self.patiently(lease::fingerprint_key(options)).await
     }
 
     async fn load_products(&self, ids: &[ProductId]) -> Result<Snapshot<Vec<ProductView>>, StoreError> {
@@ -434,7 +448,9 @@ impl Store for PostgresStore {
     }
 
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {
-        self.read(audit::audit).await
+        let readers = self.readers.clone();
+        let audit = async move { audit::audit(load::Reading::begin(&readers).await?).await };
+        detached(&self.runtime, audit).await
     }
 
     async fn stock_sums(&self, after: ProductId, limit: u32) -> Result<Snapshot<Vec<StockSum>>, StoreError> {
