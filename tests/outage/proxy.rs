@@ -279,18 +279,15 @@ impl Connection {
         }
         let (mut whole, mut is_last) = (first.bytes, first.is_last);
         while !is_last {
-            match wire.next_message() {
-                Some(message) => {
-                    whole.extend(message.bytes);
-                    is_last = message.is_last;
+            if let Some(message) = wire.next_message() {
+                whole.extend(message.bytes);
+                is_last = message.is_last;
+            } else {
+                let mut more = Vec::with_capacity(1 << 10);
+                if client.read_buf(&mut more).await? == 0 {
+                    return Ok(());
                 }
-                None => {
-                    let mut more = Vec::with_capacity(1 << 10);
-                    if client.read_buf(&mut more).await? == 0 {
-                        return Ok(());
-                    }
-                    wire.take(&more);
-                }
+                wire.take(&more);
             }
         }
         let kept = if fault == Fault::CommitLate {
