@@ -2,7 +2,7 @@
 //! provider's ledger and ours agree card by card.
 
 use crate::cards::{card, last4};
-use crate::ledger::{Attempt, taken_once};
+use crate::ledger::{Attempt, Inquiry, taken_once};
 use crate::rig::simulator;
 use crate::sentences::{id_of, number};
 use crate::support::api::User;
@@ -53,6 +53,7 @@ fn after_every_kill_9_the_providers_ledger_and_ours_agree_card_by_card() {
     let count = setting("PURSER_REDEMPTION_CRASH_CARDS", 200);
     for store in durable_stores() {
         eprintln!("on {}", store.name);
+        let name = store.name;
         let provider = simulator(&["--latency-ms", "2"]);
         let setup = keeping_its_journal(provider.setup());
         let setup = setup.store(store).env("PURSER__PROVIDER__TIMEOUT_MS", "400");
@@ -97,6 +98,8 @@ fn after_every_kill_9_the_providers_ledger_and_ours_agree_card_by_card() {
         assert_eq!(look(&server), seen);
         server.kill9();
         assert!(sound_journal(&server).len() > 2 * count, "each card began and ended");
+        let kills = cycles + cycles / 3;
+        println!("proof: tier=T2 what=kill-9-cards-{name} runs={kills} faults={kills} acks={count}");
     }
 }
 
@@ -110,13 +113,18 @@ impl Scene<'_> {
         for attempt in self.provider.attempts() {
             attempts.entry(attempt.redemption_id.clone()).or_default().push(attempt);
         }
+        let mut inquiries: BTreeMap<String, Vec<Inquiry>> = BTreeMap::new();
+        for inquiry in self.provider.inquiries() {
+            inquiries.entry(inquiry.redemption_id.clone()).or_default().push(inquiry);
+        }
         let mut left: BTreeSet<&String> = self.worth.keys().collect();
         let mut amounts = BTreeMap::<String, Vec<u64>>::new();
         for redemption in &redemptions {
             let attempts = attempts.remove(&id_of(redemption)).unwrap_or_default();
             let code = &attempts.first().unwrap_or_else(|| panic!("never sent: {redemption}")).code;
             assert!(left.remove(code), "sent for two redemptions, or never handed in: {attempts:?}");
-            if let Some(amount) = self.expect_card(redemption, code, &attempts) {
+            let asked = inquiries.remove(&id_of(redemption)).unwrap_or_default();
+            if let Some(amount) = self.expect_card(redemption, code, &attempts, &asked) {
                 let account = redemption["account_id"].as_str().expect("an account").to_owned();
                 amounts.entry(account).or_default().push(amount);
             }
@@ -130,7 +138,13 @@ impl Scene<'_> {
 
     /// One card's story is the same on both sides. What it paid in.
     #[track_caller]
-    fn expect_card(&self, redemption: &Value, code: &str, attempts: &[Attempt]) -> Option<u64> {
+    fn expect_card(
+        &self,
+        redemption: &Value,
+        code: &str,
+        attempts: &[Attempt],
+        asked: &[Inquiry],
+    ) -> Option<u64> {
         assert!(attempts.iter().all(|attempt| attempt.code == code), "two cards as one: {attempts:?}");
         assert_eq!(redemption["code_last4"], last4(code));
         let account = &redemption["account_id"];
@@ -138,7 +152,7 @@ impl Scene<'_> {
         if let Some(amount) = self.worth[code] {
             assert_eq!((&redemption["status"], number(redemption, "amount")), (&"succeeded".into(), amount));
             assert_eq!(number(redemption, "payout"), amount * PAYOUT_BPS / 10_000);
-            taken_once(attempts, amount);
+            taken_once(attempts, asked, amount);
             Some(amount)
         } else {
             assert_eq!(redemption["status"], "failed", "{redemption}");

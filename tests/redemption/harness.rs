@@ -1,7 +1,7 @@
 //! The tests' own tools, tested: books that always agree, or a provider that says what it likes, prove nothing.
 
 use crate::cards::ok;
-use crate::ledger::{Attempt, at_most_in_a_second, one_at_a_time, taken_once};
+use crate::ledger::{Attempt, Inquiry, at_most_in_a_second, one_at_a_time, taken_once};
 use crate::rig::simulator;
 use crate::scripted::{Answer, Asked, Scripted};
 use crate::support::api::unique;
@@ -26,13 +26,23 @@ fn attempts(of: &[(&str, u32, u32)]) -> Vec<Attempt> {
     of.iter().map(attempt).collect()
 }
 
+/// What was answered to whoever asked about that card, at these seconds.
+fn inquiries(of: &[(&str, u32)]) -> Vec<Inquiry> {
+    let inquiry = |(answer, second): &(&str, u32)| {
+        let at = format!("2030-01-01T00:00:{second:02}.000000Z");
+        let inquiry = json!({"redemption_id": "r", "answer": answer, "answered_at": at});
+        serde_json::from_value(inquiry).expect("an inquiry")
+    };
+    of.iter().map(inquiry).collect()
+}
+
 fn fails(check: impl FnOnce() + std::panic::UnwindSafe) -> bool {
     catch_unwind(check).is_err()
 }
 
 #[test]
 fn a_card_that_is_not_taken_or_taken_twice_or_sent_after_it_was_taken_is_noticed() {
-    taken_once(&attempts(&[("dropped_before", 1, 2), ("taken", 3, 4)]), 5);
+    taken_once(&attempts(&[("dropped_before", 1, 2), ("taken", 3, 4)]), &inquiries(&[("unknown", 2)]), 5);
     let wrong: [&[(&str, u32, u32)]; 4] = [
         &[],
         &[("refused", 1, 2)],
@@ -40,9 +50,21 @@ fn a_card_that_is_not_taken_or_taken_twice_or_sent_after_it_was_taken_is_noticed
         &[("taken", 1, 2), ("repeated", 3, 4)],
     ];
     for wrong in wrong {
-        assert!(fails(|| taken_once(&attempts(wrong), 5)), "{wrong:?} passed");
+        assert!(fails(|| taken_once(&attempts(wrong), &[], 5)), "{wrong:?} passed");
     }
-    assert!(fails(|| taken_once(&attempts(&[("taken", 1, 2)]), 6)), "any amount passed");
+    assert!(fails(|| taken_once(&attempts(&[("taken", 1, 2)]), &[], 6)), "any amount passed");
+}
+
+#[test]
+fn only_who_was_told_that_nobody_took_a_card_may_send_it_again() {
+    let late = attempts(&[("taken", 5, 6), ("repeated", 7, 8)]);
+    taken_once(&late, &inquiries(&[("unknown", 4)]), 5);
+    for told in [&[("taken", 6)][..], &[("unknown", 4), ("taken", 6)], &[("refused", 6)]] {
+        assert!(fails(|| taken_once(&late, &inquiries(told), 5)), "{told:?} passed");
+    }
+    let thrice = attempts(&[("taken", 5, 6), ("repeated", 7, 8), ("repeated", 8, 9)]);
+    assert!(fails(|| taken_once(&thrice, &inquiries(&[("unknown", 4)]), 5)), "once too often passed");
+    taken_once(&thrice, &inquiries(&[("unknown", 3), ("unknown", 4)]), 5);
 }
 
 #[test]

@@ -21,6 +21,15 @@ pub struct Attempt {
     ended_at: Option<OffsetDateTime>,
 }
 
+/// Somebody asked the provider how a redemption ended.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Inquiry {
+    pub redemption_id: String,
+    pub answer: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub answered_at: OffsetDateTime,
+}
+
 impl Attempt {
     pub fn took(&self) -> bool {
         self.status == "taken"
@@ -42,6 +51,19 @@ impl Simulator {
         attempts
     }
 
+    /// What was asked about this redemption, in order.
+    #[track_caller]
+    pub fn inquiries_about(&self, redemption_id: &str) -> Vec<Inquiry> {
+        self.inquiries().into_iter().filter(|inquiry| inquiry.redemption_id == redemption_id).collect()
+    }
+
+    /// All that was asked about any.
+    #[track_caller]
+    pub fn inquiries(&self) -> Vec<Inquiry> {
+        let reply = self.http.send("GET", "/inquiries", &[], None).expect("an answer");
+        serde_json::from_value(reply.json()).expect("a list of inquiries")
+    }
+
     /// The attempts that took a card, in order.
     #[track_caller]
     pub fn taken(&self) -> Vec<Attempt> {
@@ -52,7 +74,7 @@ impl Simulator {
     #[track_caller]
     pub fn expect_taken_once(&self, redemption_id: &str, amount: u64) {
         let attempts = self.attempts().into_iter().filter(|attempt| attempt.redemption_id == redemption_id);
-        taken_once(&attempts.collect::<Vec<_>>(), amount);
+        taken_once(&attempts.collect::<Vec<_>>(), &self.inquiries_about(redemption_id), amount);
     }
 
     /// No account ever had two cards under way.
@@ -62,14 +84,29 @@ impl Simulator {
     }
 }
 
-/// Of these attempts to exchange one card one took it, with this amount, and none began after that.
+/// Of these attempts to exchange one card one took it, with this amount, and none was made by anybody who could know that. An
+/// attempt that was long under way may take the card behind the back of one who has just been told that nobody has: that one
+/// sends again, and is told what the first attempt came to.
 #[track_caller]
-pub fn taken_once(attempts: &[Attempt], amount: u64) {
+pub fn taken_once(attempts: &[Attempt], inquiries: &[Inquiry], amount: u64) {
     let taken: Vec<_> = attempts.iter().filter(|attempt| attempt.took()).collect();
     assert_eq!(taken.len(), 1, "not taken once: {attempts:?}");
     assert_eq!(taken[0].amount, Some(amount), "{attempts:?}");
-    let again = attempts.iter().any(|attempt| attempt.started_at > taken[0].ended());
-    assert!(!again, "sent again after it was taken: {attempts:?}");
+    let again = attempts.iter().filter(|attempt| attempt.started_at > taken[0].ended());
+    let is_blind = |attempt: &Attempt| {
+        inquiries.iter().any(|asked| asked.answer != "unknown" && asked.answered_at < attempt.started_at)
+    };
+    let untaken = ["dropped_before", "not_taken_429", "error_500"];
+    let answered = attempts.iter().filter(|attempt| untaken.contains(&attempt.status.as_str())).count();
+    let unknown = inquiries.iter().filter(|asked| asked.answer == "unknown").count();
+    if again.clone().next().is_some() {
+        assert!(unknown > 0, "sent again after it was taken, unasked: {attempts:?} {inquiries:?}");
+    }
+    for attempt in again {
+        assert!(!is_blind(attempt), "sent again after it was told to be taken: {attempts:?} {inquiries:?}");
+        assert_eq!(attempt.status, "repeated", "{attempts:?}");
+    }
+    assert!(attempts.len() <= 1 + unknown + answered, "sent without need: {attempts:?} {inquiries:?}");
 }
 
 /// In these attempts, in the order in which they began, no account has two cards under way.

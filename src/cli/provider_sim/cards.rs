@@ -1,6 +1,6 @@
 //! What the simulator knows: which redemptions have ended how, which cards are gone, and what was asked of it.
 
-use super::ledger::{Entry, Status};
+use super::ledger::{Entry, Inquiry, Status};
 use super::rules::{Hitch, Rule, USED};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::card::CardCode;
@@ -81,6 +81,7 @@ struct Known {
     /// Codes that had the hitch they ask for.
     hitched: HashSet<String>,
     ledger: Vec<Entry>,
+    inquiries: Vec<Inquiry>,
 }
 
 /// See the module.
@@ -155,8 +156,25 @@ impl Cards {
 
     /// How a redemption ended; `None` if nothing was taken or refused for it.
     pub async fn outcome(&self, redemption_id: Uuid) -> Option<Outcome> {
-        let redemption = self.known().redemptions.get(&redemption_id).cloned()?;
-        *redemption.lock().await
+        let redemption = self.known().redemptions.get(&redemption_id).cloned();
+        let known = match &redemption {
+            Some(redemption) => Some(redemption.lock().await),
+            None => None,
+        };
+        let outcome = known.as_deref().copied().flatten();
+        let answer = match outcome {
+            Some(Outcome::Taken { .. }) => "taken",
+            Some(Outcome::Refused { .. }) => "refused",
+            None => "unknown",
+        };
+        // Noted before another attempt may begin.
+        let answered_at = Some(self.clock.now());
+        self.known().inquiries.push(Inquiry { redemption_id, answer, answered_at });
+        outcome
+    }
+
+    pub fn inquiries(&self) -> Vec<Inquiry> {
+        self.known().inquiries.clone()
     }
 
     pub fn ledger(&self) -> Vec<Entry> {

@@ -1,4 +1,5 @@
-//! What reached the simulator: one entry per exchange attempt, in the order in which they began.
+//! What reached the simulator: one entry per exchange attempt, in the order in which they began, and one per question how a
+//! redemption ended.
 
 use crate::domain::Timestamp;
 use serde::{Serialize, Serializer};
@@ -40,6 +41,16 @@ pub struct Entry {
     pub started_at: Option<Timestamp>,
     #[serde(serialize_with = "in_micros")]
     pub ended_at: Option<Timestamp>,
+}
+
+/// Somebody asked how a redemption ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inquiry {
+    pub redemption_id: Uuid,
+    /// `taken`, `refused` or `unknown`.
+    pub answer: &'static str,
+    #[serde(serialize_with = "in_micros")]
+    pub answered_at: Option<Timestamp>,
 }
 
 /// RFC 3339, always with six digits of the second: such texts compare as their times do.

@@ -34,6 +34,7 @@ pub fn serve(listener: TcpListener, cards: Arc<Cards>, secret: &str) -> io::Resu
             .route("/exchange", web::post().to(exchange))
             .route("/exchange/{redemption_id}", web::get().to(status))
             .route("/ledger", web::get().to(ledger))
+            .route("/inquiries", web::get().to(inquiries))
             .route("/health", web::get().to(HttpResponse::Ok))
     };
     Ok(HttpServer::new(app).workers(WORKERS).shutdown_timeout(LAST_SECONDS).listen(listener)?.run())
@@ -90,6 +91,10 @@ async fn status(state: Data<State>, request: HttpRequest, id: web::Path<Uuid>) -
 
 async fn ledger(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(state.cards.ledger())
+}
+
+async fn inquiries(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(state.cards.inquiries())
 }
 
 fn wrong(why: &str) -> HttpResponse {
