@@ -1,7 +1,7 @@
 # What a contributor types. `cargo` alone works too; this only saves remembering the flags.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench
+.PHONY: help run test soak lint fmt bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,11 +11,17 @@ run: ## Start the server with ./data as its data directory
 
 test: ## Find or install what the tests need, then run all of them
 	bash tests/setup.sh
-	cargo test --locked --no-fail-fast
+	cargo test --locked --no-fail-fast --features canaries
+
+MINUTES ?= 60
+
+soak: ## Look for what tests of a few minutes do not find, for MINUTES; prints its seed and a table (docs/reliability.md)
+	bash tests/setup.sh
+	bash tests/soak.sh $(MINUTES)
 
 lint: ## Formatting, clippy and documentation, warnings denied
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 fmt: ## Format the whole tree

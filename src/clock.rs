@@ -1,14 +1,21 @@
-//! The wall clock as a parameter, so that tests can run hours in milliseconds. Time labels; it never orders.
+//! The wall clock as a parameter, so that tests can run hours in milliseconds. Time labels; it never orders. Ids begin with
+//! the time and so come from here too: a simulation gets the same ones again.
 
 use crate::domain::Timestamp;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use uuid::Uuid;
 
-/// Where labels of time come from.
+/// Where labels of time and new ids come from.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
+
+    /// An id that nobody has.
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
 
     /// Returns when the clock shows `at` or later.
     fn until(&self, at: Timestamp) -> BoxFuture<'static, ()> {

@@ -6,12 +6,14 @@
 //!
 //! Dependencies point down this list only (`tests/tidy.rs`): `cli`, `http` → [`engine`] → [`owners`] →
 //! [`messages`], [`store`] → [`journal`] → [`domain`]; [`config`], [`telemetry`], [`clock`] and [`control`] are leaves.
+//! [`canary`] has the bugs that prove that the tests can fail; none of them is in a release.
 //! [`auditor`] reads [`domain`]'s records and knows nothing else.
 //! [`redemption`] stands beside [`messages`], below [`owners`]; below it [`provider`], which knows [`domain`] and [`clock`] only.
 
 #![deny(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod auditor;
+pub mod canary;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What each top-level module may import of ours. `lib` and `main` are above all.
-const MAY_KNOW: [(&str, &[&str]); 15] = [
-    ("domain", &[]),
+const MAY_KNOW: [(&str, &[&str]); 16] = [
+    ("canary", &[]),
+    ("domain", &["canary"]),
     ("auditor", &["domain"]),
     ("clock", &["domain"]),
     ("control", &[]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("journal", &["domain"]),
-    ("store", &["domain", "journal"]),
+    ("journal", &["domain", "canary"]),
+    ("store", &["domain", "journal", "canary"]),
     ("messages", &["domain", "journal", "clock", "control"]),
     ("provider", &["domain", "clock"]),
     ("redemption", &["domain", "clock", "control", "provider"]),
-    ("owners", &["domain", "journal", "store", "messages", "redemption", "clock"]),
+    ("owners", &["domain", "journal", "store", "messages", "redemption", "clock", "canary"]),
     (
         "engine",
         &[
@@ -31,6 +32,7 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
             "provider",
             "clock",
             "control",
+            "canary",
         ],
     ),
     ("http", &["domain", "store", "engine", "clock"]),

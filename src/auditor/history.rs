@@ -16,6 +16,10 @@ pub enum Ask {
         to: u64,
         amount: i64,
     },
+    /// How many there are of a product.
+    Stock(u64),
+    /// How much somebody has.
+    Money(u64),
 }
 
 /// What came of it, as far as the client knows.
@@ -27,6 +31,8 @@ pub enum Told {
     SoldOut { product: u64, asked: i64, available: i64, is_again: bool },
     /// How much money was there.
     Poor { asked: i64, available: i64, is_again: bool },
+    /// It stood so, as far as everything up to that record goes.
+    Stood { total: i64, as_of: u64 },
     /// Another "no", which figures do not explain.
     Refused,
     /// The connection broke: it happened, or it did not.
@@ -49,6 +55,7 @@ pub struct Figures {
     pub records: u64,
     pub done: usize,
     pub refused: usize,
+    pub read: usize,
     /// Nobody heard of them: so many are there, and so many are not.
     pub unheard_there: usize,
     pub unheard_not: usize,
@@ -165,10 +172,32 @@ impl History<'_> {
                 }
                 figures.refused += 1;
             }
+            Told::Stood { total, as_of } => {
+                self.stood(&call.ask, *total, (from, to), *as_of)?;
+                figures.read += 1;
+            }
             Told::Refused => figures.refused += 1,
             Told::Nothing => {}
         }
         Ok(())
+    }
+
+    /// What was read was so while it was asked for, and not before the position that came with it.
+    fn stood(&self, ask: &Ask, total: i64, (from, to): (u64, u64), as_of: u64) -> Result<(), String> {
+        let is_so = |there: i64| there == total;
+        let was = |from: u64| match ask {
+            Ask::Stock(product) => self.model.stock.was((*product).into(), from, to, is_so),
+            Ask::Money(user) => self.model.money.was((*user).into(), from, to, is_so),
+            _ => false,
+        };
+        if as_of > self.seen.last {
+            return Err(format!("read as of record {as_of}, which is not there"));
+        }
+        if was(from) && was(from.max(as_of)) {
+            Ok(())
+        } else {
+            Err(format!("never so between {from} and {to}"))
+        }
     }
 
     /// Orders and transfers of these users that no "done" explains are those that nobody heard of.

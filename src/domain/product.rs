@@ -10,6 +10,7 @@ use super::record::Snapshot;
 use super::rejection::{Missing, Rejection};
 use super::text::{Name, Sku, Text};
 use super::time::Timestamp;
+use crate::canary::Canary;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -125,11 +126,13 @@ impl Product {
     /// Units that leave: refused when there are too few even if every open hold were released.
     fn take(&self, units: i64, contended: bool) -> Verdict<()> {
         let available = self.stock.bound();
-        if available < units {
+        let available_at_most = available + i64::from(Canary::StockEdge.sings());
+        if available_at_most < units {
             let refusal = Rejection::InsufficientStock { product_id: self.id, requested: units, available };
             return Verdict::Refused(refusal);
         }
-        if contended || available - self.held < units { Verdict::Wait } else { Verdict::Granted(()) }
+        let held = if Canary::UnitsHeldTwice.sings() { 0 } else { self.held };
+        if contended || available_at_most - held < units { Verdict::Wait } else { Verdict::Granted(()) }
     }
 
     /// Units that come in: refused when there is no room even if every open hold were released.

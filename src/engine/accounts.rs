@@ -17,7 +17,6 @@ use crate::owners::{Party, Unborn};
 use crate::store::{AccountFilter, Page, TransitionRow};
 use serde::Serialize;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Accounts that one import creates, at most: with the longest labels they fit into a record.
 pub const ACCOUNTS_MAX: usize = 1_000;
@@ -145,7 +144,7 @@ async fn create_plan(mut work: Work, request: NewPlanRequest) -> Result<Committe
     let _permit = work.admit(&owner)?;
     work.extra_bytes = 4 * crate::domain::text::NAME_MAX;
     let NewPlanRequest { name, target, payout } = request;
-    let (id, created_at) = (PlanId::new(Uuid::now_v7()), engine.ground.clock.now());
+    let (id, created_at) = (PlanId::new(engine.ground.clock.new_id()), engine.ground.clock.now());
     let plan = Arc::new(Plan { id, name, target, payout, created_at });
     let space = work.space().await?;
     committed(work.commit(&owner, PlanCommand::Create(plan), Vec::new(), space, None).await?)
@@ -184,7 +183,7 @@ async fn open(
     let count = requests.len() as u64;
     let first = engine.view(&owner, move |glimpse| glimpse.entity.reserve_accounts(count)).await?;
     for (NewAccountRequest { label, country, plan_id }, number) in requests.into_iter().zip(first..) {
-        let id = AccountId::new(Uuid::now_v7());
+        let id = AccountId::new(engine.ground.clock.new_id());
         let account = engine.accounts.spawn_unborn(id).await;
         unborn.push(account.map_err(|error| engine.not_pinned(error, Missing::Account))?);
         accounts.push(AccountTerms { id, number, label, country, plan_id });

@@ -1,17 +1,17 @@
 //! The last step of a start: everything that was opened and checked becomes a running engine.
 
-use super::data_dir::DataDir;
+use super::boot::Foundation;
 use super::fingerprints::Fingerprints;
 use super::housekeeping::on_stored;
 use super::options::EngineOptions;
 use super::redemptions::ComingCards;
 use super::start_error::StartError;
-use super::store_runtime::{RuntimeKeeper, run};
+use super::store_runtime::run;
 use super::{Acknowledged, Engine, Inner, passwords::Passwords, restore};
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::domain::Seq;
-use crate::journal::disk::Disk;
+use crate::journal::hands::Hands;
 use crate::journal::recover::Recovered;
 use crate::journal::{Halt, Journal, Position, writer};
 use crate::messages::Board;
@@ -34,35 +34,29 @@ const REVOCATION_MARGIN_SECONDS: i64 = 60;
 
 /// What a start has made ready.
 pub(super) struct Parts {
-    pub options: EngineOptions,
-    pub clock: Arc<dyn Clock>,
-    pub directory: DataDir,
-    pub disk: Arc<dyn Disk>,
-    pub secret: Vec<u8>,
-    pub keeper: RuntimeKeeper,
-    pub store: Arc<dyn Store>,
+    pub foundation: Foundation,
     pub recovered: Recovered,
     pub lease: Lease,
     pub next: Seq,
 }
 
 /// Starts the journal's threads, the owners' and the write-behind, and whatever runs beside them.
-pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
-    let Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next } = parts;
+pub(super) async fn assemble(parts: Parts) -> Result<(Engine, Option<Hands>), StartError> {
+    let Parts { foundation, recovered, lease, next } = parts;
+    let Foundation { options, clock, directory, disk, secret, store, keeper } = foundation;
     let runtime = keeper.handle();
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
     let halt = Arc::new(Halt::default());
     let (durable_records, durable_queue) = mpsc::unbounded_channel();
-    let journal =
-        Journal::open(disk.clone(), options.journal, &recovered, next, halt.clone(), durable_records)
-            .map_err(failed)?;
+    let prepared =
+        Journal::prepare(disk.clone(), options.journal, &recovered, next, halt.clone(), durable_records);
+    let (mut journal, crew) = prepared.map_err(failed)?;
+    let hands = journal.start_unless(keeper.is_here(), crew).map_err(failed)?;
     let stored = Arc::new(Position::new(lease.watermark, halt.clone()));
     let durable = journal.durable().clone();
     let revocations = revoked(&options, clock.as_ref(), &runtime, &store).await?;
-    let fingerprint_key = {
-        let store = store.clone();
-        run(&runtime, async move { store.fingerprint_key().await }).await??
-    };
+    let asked = store.clone();
+    let fingerprint_key = run(&runtime, async move { asked.fingerprint_key().await }).await??;
     let (board, listener) = Board::new();
     let board = Arc::new(board);
     let succeeded = restore::messages(&runtime, &store, &board).await?;
@@ -84,15 +78,13 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
         revocations,
         messages: board.clone(),
         cards: Arc::new(cards),
-        limits: Limits {
-            keys_per_caller: options.keys_per_caller_max,
-            key_retention_seconds: options.key_retention_seconds,
-            operations_per_owner: options.operations_per_owner_max,
-            // Products and balances together leave half of all places to what is resident.
-            waiting_for_loads: options.operations_max.div_ceil(4),
-        },
+        limits: limits(&options),
     });
-    let homes = Arc::new(Homes::start(options.arbiters, &durable, &stored).map_err(failed)?);
+    let homes = match hands {
+        Some(_) => Homes::here(&durable, &stored),
+        None => Homes::start(options.arbiters, &durable, &stored).map_err(failed)?,
+    };
+    let homes = Arc::new(homes);
     let most = options.residents_max;
     let write_behind = WriteBehind {
         store: store.clone(),
@@ -144,7 +136,17 @@ pub(super) async fn assemble(parts: Parts) -> Result<Engine, StartError> {
     inner.start_housekeeping();
     inner.start_dispatch(listener, succeeded).map_err(StartError::Webhook)?;
     inner.start_exchanges(card_listener, pools, under_way).map_err(StartError::Provider)?;
-    Ok(Engine { inner })
+    Ok((Engine { inner }, hands))
+}
+
+const fn limits(options: &EngineOptions) -> Limits {
+    Limits {
+        keys_per_caller: options.keys_per_caller_max,
+        key_retention_seconds: options.key_retention_seconds,
+        operations_per_owner: options.operations_per_owner_max,
+        // Products and balances together leave half of all places to what is resident.
+        waiting_for_loads: options.operations_max.div_ceil(4),
+    }
 }
 
 /// Sessions that were ended and whose access tokens may still run.

@@ -18,7 +18,6 @@ use crate::owners::mailbox::Committed;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Accepts an order: it and the message that it is decided for are one record.
 pub(super) async fn accept(mut work: Work, request: OrderRequest) -> Result<Committed, Stop> {
@@ -41,7 +40,7 @@ pub(super) async fn accept(mut work: Work, request: OrderRequest) -> Result<Comm
     let order = order.ok_or(EngineError::Internal)?;
     let order = Order { status: OrderStatus::Pending, ..Order::clone(&order) };
     let message = Message {
-        id: MessageId::new(Uuid::now_v7()),
+        id: MessageId::new(engine.ground.clock.new_id()),
         user_id: request.user_id,
         payload: Payload::ProcessOrder { order_id: order.id, pricing: request.pricing },
         created_at: order.created_at,

@@ -11,6 +11,7 @@ use super::store_runtime::{RuntimeKeeper, run, run_blocking};
 use crate::clock::Clock;
 use crate::domain::Seq;
 use crate::journal::disk::Disk;
+use crate::journal::hands::Hands;
 use crate::journal::reader;
 use crate::journal::recover::recover;
 use crate::store::postgres::{PostgresOptions, PostgresStore};
@@ -20,7 +21,6 @@ use crate::store::{Claim, Lease, Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 /// How far recovery is: records brought into the store, of how many.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
@@ -69,6 +69,17 @@ async fn gap(first: Seq, last: Seq, watermark: Seq, store: &dyn Store) -> StartE
     StartError::Gap { first, last, watermark, holder }
 }
 
+/// What an engine is started on.
+pub(super) struct Foundation {
+    pub options: EngineOptions,
+    pub clock: Arc<dyn Clock>,
+    pub directory: DataDir,
+    pub disk: Arc<dyn Disk>,
+    pub secret: Vec<u8>,
+    pub store: Arc<dyn Store>,
+    pub keeper: RuntimeKeeper,
+}
+
 /// See [`Engine::start_with`].
 pub(super) async fn start(
     options: EngineOptions,
@@ -76,11 +87,7 @@ pub(super) async fn start(
     progress: Progress,
 ) -> Result<Engine, StartError> {
     let directory = DataDir::open(&options.data_dir)?;
-    let disk = directory.journal()?;
-    let secret = match &options.secret {
-        Some(secret) => secret.clone(),
-        None => directory.secret()?,
-    };
+    let (disk, secret) = (directory.journal()?, secret_of(&options, &directory)?);
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
     let keeper = RuntimeKeeper::start().map_err(failed)?;
     let handle = keeper.handle();
@@ -92,6 +99,42 @@ pub(super) async fn start(
         let (choice, path, runtime) = (options.store.clone(), options.data_dir.clone(), handle.clone());
         run_blocking(&handle, move || runtime.block_on(open_store(&choice, &path))).await??
     };
+    let foundation = Foundation { options, clock, directory, disk, secret, store, keeper };
+    Ok(start_on(foundation, survey, progress).await?.0)
+}
+
+/// See [`Engine::start_simulated`].
+pub(super) async fn start_here(
+    options: EngineOptions,
+    clock: Arc<dyn Clock>,
+    disk: Arc<dyn Disk>,
+    store: Arc<dyn Store>,
+) -> Result<(Engine, Hands), StartError> {
+    let directory = DataDir::open(&options.data_dir)?;
+    let (survey, secret) = (reader::survey(disk.as_ref())?, secret_of(&options, &directory)?);
+    let keeper = RuntimeKeeper::here();
+    let foundation = Foundation { options, clock, directory, disk, secret, store, keeper };
+    match start_on(foundation, survey, Arc::new(|_, _| {})).await? {
+        (engine, Some(hands)) => Ok((engine, hands)),
+        (_, None) => unreachable!("a journal that is here is moved by hand"),
+    }
+}
+
+fn secret_of(options: &EngineOptions, directory: &DataDir) -> Result<Vec<u8>, StartError> {
+    match &options.secret {
+        Some(secret) => Ok(secret.clone()),
+        None => directory.secret(),
+    }
+}
+
+/// The start once the journal was found sound and the store is there.
+async fn start_on(
+    foundation: Foundation,
+    survey: reader::Survey,
+    progress: Progress,
+) -> Result<(Engine, Option<Hands>), StartError> {
+    let Foundation { options, directory, disk, store, keeper, .. } = &foundation;
+    let handle = keeper.handle();
     let standing = {
         let store = store.clone();
         run(&handle, async move { store.position().await }).await?
@@ -104,8 +147,9 @@ pub(super) async fn start(
     check_continuity(&survey, watermark, store.as_ref()).await?;
     let recovered = {
         let (disk, survey, size) = (disk.clone(), survey.clone(), options.journal.segment_bytes);
+        let journal_id = foundation.clock.new_id();
         let recovered =
-            run_blocking(&handle, move || recover(disk.as_ref(), survey, Uuid::now_v7(), size)).await?;
+            run_blocking(&handle, move || recover(disk.as_ref(), survey, journal_id, size)).await?;
         recovered.map_err(|error| directory.unprepared(error))?
     };
     if recovered.dropped_torn_frame {
@@ -131,7 +175,7 @@ pub(super) async fn start(
         let (disk, store, most) = (disk.clone(), store.clone(), options.batch_records_max);
         lease = run(&handle, drain(disk, store, lease, recovered.last, most, progress)).await??;
     }
-    assemble(Parts { options, clock, directory, disk, secret, keeper, store, recovered, lease, next }).await
+    assemble(Parts { foundation, recovered, lease, next }).await
 }
 
 /// Brings the store up to the journal's end.

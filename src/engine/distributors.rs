@@ -18,7 +18,6 @@ use crate::owners::kinds::TheLevels;
 use crate::owners::mailbox::Committed;
 use crate::store::{Page, Row};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Distributors that one batch check asks for, at most.
 pub const CHECKED_MAX: u32 = 10_000;
@@ -122,7 +121,7 @@ async fn queue(mut work: Work, id: UserId) -> Result<Committed, Stop> {
     let _permit = work.admit(&owner)?;
     let space = work.space().await?;
     let message = Message {
-        id: MessageId::new(Uuid::now_v7()),
+        id: MessageId::new(engine.ground.clock.new_id()),
         user_id: id,
         payload: Payload::UpgradeCheck { withdrawal_id: None },
         created_at: engine.ground.clock.now(),

@@ -27,6 +27,7 @@ mod reads;
 mod redemptions;
 mod restore;
 mod shutdown;
+mod simulated;
 mod start_error;
 mod state;
 mod store_runtime;

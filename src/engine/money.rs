@@ -9,7 +9,6 @@ use crate::domain::text::{TEXT_MAX, Text};
 use crate::domain::{Operation, Rejection, TransferId};
 use crate::owners::Party;
 use crate::owners::mailbox::Committed;
-use uuid::Uuid;
 
 /// Bytes that texts may take beyond the usual, at four a character.
 fn text_bytes(texts: &[&Option<Text>]) -> usize {
@@ -49,7 +48,7 @@ pub(super) async fn transfer(mut work: Work, request: TransferRequest) -> Result
         return Err(super::EngineError::Internal.into());
     };
     let command = BalanceCommand::Transfer {
-        id: TransferId::new(Uuid::now_v7()),
+        id: TransferId::new(engine.ground.clock.new_id()),
         to: request.to,
         amount: request.amount,
         description: request.description,

@@ -3,6 +3,7 @@
 
 use super::call::Lane;
 use super::{Busy, Call, Durability, EngineError, Reply};
+use crate::canary::Canary;
 use crate::domain::entity::Entity;
 use crate::domain::outcome::Outcome;
 use crate::domain::record::Snapshot;
@@ -212,7 +213,7 @@ impl Inner {
             Committed::Recorded { record, .. } => record.seq,
             Committed::Unchanged { as_of, .. } => *as_of,
         };
-        if !call.unawaited {
+        if !call.unawaited && !Canary::ReplyBeforeDurable.sings() {
             self.ground.durable.wait(seq).await?;
         }
         let outcome = match committed {
@@ -241,7 +242,9 @@ impl Inner {
     /// A refusal leaves when what it rests on is durable; under a key it is written down first, so that it cannot flip.
     async fn refuse(&self, operation: Operation, refused: Refused, key: Option<KeyGuard>) -> EngineError {
         let Refused { rejection, as_of } = refused;
-        if let Err(halted) = self.ground.durable.wait(as_of).await {
+        if !Canary::RefusalBeforeDurable.sings()
+            && let Err(halted) = self.ground.durable.wait(as_of).await
+        {
             return halted.into();
         }
         let seq = match key.filter(|_| rejection.is_remembered()) {

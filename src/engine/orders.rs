@@ -16,7 +16,6 @@ use crate::owners::{Party, Pin, PinError};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// What one line may take in the journal: its numbers and a name of 200 characters.
 pub(super) const LINE_BYTES: usize = 1_024;
@@ -116,7 +115,7 @@ pub(super) async fn take_back(mut work: Work, request: ReturnRequest) -> Result<
     };
     let lines = request.lines.iter().map(back).collect();
     let goods = Arc::new(GoodsReturn {
-        id: ReturnId::new(Uuid::now_v7()),
+        id: ReturnId::new(engine.ground.clock.new_id()),
         user_id: request.user_id,
         order_id: request.order_id,
         lines,
@@ -149,7 +148,7 @@ pub(super) async fn take_back(mut work: Work, request: ReturnRequest) -> Result<
 /// What tells the outside that an order was shipped.
 fn shipped(engine: &Inner, order: &Order) -> Arc<Message> {
     Arc::new(Message {
-        id: MessageId::new(Uuid::now_v7()),
+        id: MessageId::new(engine.ground.clock.new_id()),
         user_id: order.user_id,
         payload: Payload::OrderShipped { order_id: order.id, total: order.total },
         created_at: engine.ground.clock.now(),
@@ -274,7 +273,7 @@ pub(super) fn priced(
     };
     let now = engine.ground.clock.now();
     Some(Arc::new(Order {
-        id: OrderId::new(Uuid::now_v7()),
+        id: OrderId::new(engine.ground.clock.new_id()),
         user_id,
         status: OrderStatus::Processed,
         total: total_of(lines)?,

@@ -4,6 +4,7 @@
 use super::call::{Freshness, Listed, Read};
 use super::orders::find;
 use super::{Busy, EngineError, Inner};
+use crate::canary::Canary;
 use crate::domain::balance::BalanceView;
 use crate::domain::order::Order;
 use crate::domain::outcome::{Movement, PostedEntry};
@@ -36,7 +37,9 @@ impl Inner {
         self.reached(fresh.min_seq).await?;
         let pin = self.pin(supervisor, id, missing).await?;
         let (value, as_of) = self.view(&pin, move |glimpse| (look(glimpse), glimpse.as_of)).await?;
-        self.ground.durable.wait(as_of).await?;
+        if !Canary::ReadBeforeDurable.sings() {
+            self.ground.durable.wait(as_of).await?;
+        }
         let value = value.ok_or(EngineError::Rejected {
             rejection: Rejection::NotFound(missing),
             seq: as_of,

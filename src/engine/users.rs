@@ -18,7 +18,6 @@ use crate::owners::mailbox::Committed;
 use crate::owners::{Party, Pin, Unborn};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 fn email_name(email: &Email) -> UniqueName {
     UniqueName { namespace: Namespace::Email, name: email.key().into() }
@@ -82,7 +81,7 @@ async fn new_family(
     role: crate::domain::user::Role,
     seconds: i64,
 ) -> Result<(OpenedSession, Unborn<Session>), Stop> {
-    let family_id = FamilyId::new(Uuid::now_v7());
+    let family_id = FamilyId::new(engine.ground.clock.new_id());
     let family = engine.sessions.spawn_unborn(family_id).await;
     let family = family.map_err(|error| engine.not_pinned(error, Missing::Session))?;
     let opened_at = engine.ground.clock.now();

@@ -17,7 +17,6 @@ use crate::store::{Page, Row};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// An amount that a user wants paid out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -83,7 +82,7 @@ async fn ask(mut work: Work, request: WithdrawalRequest) -> Result<Committed, St
     let owner = engine.pin(&engine.balances, request.user_id, Missing::User).await?;
     let _permit = work.admit(&owner)?;
     let space = work.space().await?;
-    let (id, amount) = (WithdrawalId::new(Uuid::now_v7()), request.amount);
+    let (id, amount) = (WithdrawalId::new(engine.ground.clock.new_id()), request.amount);
     let command = BalanceCommand::RequestWithdrawal { id, amount };
     committed(work.commit(&owner, command, Vec::new(), space, None).await?)
 }
@@ -144,7 +143,7 @@ async fn complete(mut work: Work, id: WithdrawalId) -> Result<Committed, Stop> {
             parties.push(Box::new(room));
         }
         let message = Message {
-            id: MessageId::new(Uuid::now_v7()),
+            id: MessageId::new(engine.ground.clock.new_id()),
             user_id: withdrawal.user_id,
             payload: Payload::UpgradeCheck { withdrawal_id: Some(id) },
             created_at: engine.ground.clock.now(),

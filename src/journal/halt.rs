@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Why the engine stopped for good.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -28,16 +28,11 @@ pub enum HaltReason {
 pub struct Halted;
 
 /// A once-only, awaitable stop.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Halt {
     reason: OnceLock<HaltReason>,
-    bell: watch::Sender<bool>,
-}
-
-impl Default for Halt {
-    fn default() -> Self {
-        Self { reason: OnceLock::new(), bell: watch::Sender::new(false) }
-    }
+    /// Wakes in the order of the waiting, so that a run can be repeated.
+    bell: Notify,
 }
 
 impl Halt {
@@ -45,7 +40,7 @@ impl Halt {
     pub fn halt(&self, reason: HaltReason) {
         tracing::error!(%reason, "the engine halts; restart it to recover from disk");
         let _ = self.reason.set(reason);
-        self.bell.send_replace(true);
+        self.bell.notify_waiters();
     }
 
     /// Runs a part of the engine that must not die quietly: a panic in it halts.
@@ -66,14 +61,14 @@ impl Halt {
 
     /// Returns when the engine halts.
     pub async fn halted(&self) -> HaltReason {
-        let mut bell = self.bell.subscribe();
         loop {
+            let mut rung = std::pin::pin!(self.bell.notified());
+            // Registered before the look, so that no halt can fall between.
+            rung.as_mut().enable();
             if let Some(reason) = self.reason() {
                 return reason.clone();
             }
-            if bell.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            rung.await;
         }
     }
 }

@@ -5,6 +5,7 @@ use super::disk::{Disk, DiskFile};
 use super::segment;
 use super::space::Space;
 use super::writer::record_bytes_max;
+use crate::canary::Canary;
 use crate::domain::Seq;
 use std::collections::VecDeque;
 use std::io;
@@ -70,16 +71,32 @@ impl Keeper {
                     Err(RecvTimeoutError::Disconnected) => Errand::Stop,
                 }
             };
-            match errand {
-                Errand::Opened { segment, last } => {
-                    self.closed.push_back((self.current, last));
-                    self.current = segment;
-                }
-                Errand::Retire(stored) => self.stored = self.stored.max(stored),
-                Errand::Stop => return,
+            if !self.run_errand(errand) {
+                return;
             }
-            self.retire();
         }
+    }
+
+    /// Does what is there to do, without waiting for more.
+    pub fn run_once(&mut self, errands: &Receiver<Errand>) {
+        self.refill();
+        while let Ok(errand) = errands.try_recv() {
+            self.run_errand(errand);
+        }
+    }
+
+    /// False when that was to stop.
+    fn run_errand(&mut self, errand: Errand) -> bool {
+        match errand {
+            Errand::Opened { segment, last } => {
+                self.closed.push_back((self.current, last));
+                self.current = segment;
+            }
+            Errand::Retire(stored) => self.stored = self.stored.max(stored),
+            Errand::Stop => return false,
+        }
+        self.retire();
+        true
     }
 
     /// False when a segment is still wanting.
@@ -107,7 +124,10 @@ impl Keeper {
     fn retire(&mut self) {
         let mut removed = false;
         while self.closed.len() > self.options.keep_segments
-            && self.closed.front().is_some_and(|(_, last)| *last <= self.stored)
+            && self
+                .closed
+                .front()
+                .is_some_and(|(_, last)| *last <= self.stored || Canary::SegmentDroppedEarly.sings())
         {
             let Some((segment, last)) = self.closed.pop_front() else { break };
             if let Err(error) = self.disk.remove(&segment::file_name(segment)) {

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod error;
 pub mod frame;
 pub mod halt;
+pub mod hands;
 mod keeper;
 pub mod position;
 pub mod reader;
@@ -26,8 +27,10 @@ pub use tail::{Cell, Tail};
 
 use crate::domain::{Record, Seq};
 use disk::Disk;
+use keeper::Errand;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -47,7 +50,9 @@ pub struct Journal {
     durable: Arc<Position>,
     durable_bytes: Arc<AtomicU64>,
     space: Arc<space::Space>,
-    writer: std::sync::Mutex<Option<writer::Threads>>,
+    errands: Sender<Errand>,
+    /// `None` when it is moved by hand, and once it is closed.
+    threads: std::sync::Mutex<Option<writer::Threads>>,
 }
 
 impl Journal {
@@ -64,11 +69,28 @@ impl Journal {
         halt: Arc<Halt>,
         durable_records: mpsc::UnboundedSender<writer::Written>,
     ) -> std::io::Result<Self> {
+        let (mut journal, crew) = Self::prepare(disk, options, recovered, next, halt, durable_records)?;
+        journal.start_unless(false, crew)?;
+        Ok(journal)
+    }
+
+    /// As [`Self::open`], up to the point where something moves it: [`Self::start_unless`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn prepare(
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+        recovered: &recover::Recovered,
+        next: Seq,
+        halt: Arc<Halt>,
+        durable_records: mpsc::UnboundedSender<writer::Written>,
+    ) -> std::io::Result<(Self, writer::Crew)> {
         let durable = Arc::new(Position::new(Seq::new(next.get() - 1), halt.clone()));
         let tail = Arc::new(Tail::new(next, halt.clone()));
         let durable_bytes = Arc::new(AtomicU64::new(0));
         let space = Arc::new(space::Space::new());
-        let threads = writer::start(writer::Start {
+        let crew = writer::prepare(writer::Start {
             disk,
             options,
             recovered,
@@ -79,14 +101,32 @@ impl Journal {
             halt,
             durable_records,
         })?;
-        Ok(Self {
+        let journal = Self {
             id: recovered.journal_id,
             tail,
             durable,
             durable_bytes,
             space,
-            writer: Some(threads).into(),
-        })
+            errands: crew.errands.clone(),
+            threads: None.into(),
+        };
+        Ok((journal, crew))
+    }
+
+    /// Starts the two threads, unless it is to be moved by hand: then by these.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start_unless(
+        &mut self,
+        by_hand: bool,
+        crew: writer::Crew,
+    ) -> std::io::Result<Option<hands::Hands>> {
+        if by_hand {
+            return Ok(Some(hands::Hands::new(crew)));
+        }
+        self.threads = Some(crew.start()?).into();
+        Ok(None)
     }
 
     /// The last position handed out.
@@ -119,10 +159,8 @@ impl Journal {
 
     /// Tells the journal what the store has, so that old segments may go.
     pub fn retire(&self, stored: Seq) {
-        if let Some(threads) = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref()
-        {
-            threads.retire(stored);
-        }
+        // A keeper that is gone has nothing left to remove.
+        let _ = self.errands.send(Errand::Retire(stored));
     }
 
     /// Lets every waiter and the writer see that the engine halted.
@@ -140,7 +178,7 @@ impl Journal {
     /// Writes what is enqueued and stops the threads. Nothing may be enqueued afterwards.
     pub fn close(&self) {
         self.tail.close();
-        let threads = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(threads) = threads {
             threads.join();
         }

@@ -4,6 +4,7 @@ use super::disk::Disk;
 use super::error::ReadError;
 use super::reader::{Survey, Surveyed};
 use super::segment::{self, Header};
+use crate::canary::Canary;
 use crate::domain::Seq;
 use uuid::Uuid;
 
@@ -63,8 +64,12 @@ pub fn recover(
         None => Vec::new(),
     };
     let unprepared = |error| ReadError::Unprepared { needed: header.size, error };
-    segment::create(disk, header, &frames).map_err(unprepared)?;
-    disk.sync_directory()?;
+    if !(Canary::RecoveryNotCopied.sings() && current.is_some()) {
+        segment::create(disk, header, &frames).map_err(unprepared)?;
+    }
+    if !Canary::DirectoryNotSynced.sings() {
+        disk.sync_directory()?;
+    }
     let dropped_torn_frame = survey.torn.is_some();
     Ok(Recovered { journal_id, closed, current, next_segment, last, dropped_torn_frame })
 }

@@ -121,6 +121,22 @@ impl Tail {
         }
     }
 
+    /// All that is queued, if something is, without waiting for it.
+    pub fn take_queued(&self, batch: &mut Vec<Pending>) -> bool {
+        let mut state = self.lock();
+        if self.halt.is_halted() || state.pending.is_empty() {
+            return false;
+        }
+        std::mem::swap(batch, &mut state.pending);
+        true
+    }
+
+    /// Closed, and everything was taken.
+    pub fn has_ended(&self) -> bool {
+        let state = self.lock();
+        state.closed && state.pending.is_empty()
+    }
+
     pub fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();

@@ -1,4 +1,4 @@
-//! The two threads of an open journal. The writer takes all that is queued, writes it as one frame, syncs it, publishes
+//! The two threads of an open journal, which a simulation moves by hand ([`super::hands`]). The writer takes all that is queued, writes it as one frame, syncs it, publishes
 //! the durable position, and begins again: the next batch is what arrived meanwhile. The other is the keeper.
 
 use super::disk::Disk;
@@ -9,6 +9,7 @@ use super::segment;
 use super::space::Space;
 use super::tail::{Pending, Tail};
 use super::{Halt, HaltReason, JournalOptions, Position};
+use crate::canary::Canary;
 use crate::domain::{Record, Seq};
 use std::collections::VecDeque;
 use std::io;
@@ -57,11 +58,6 @@ pub struct Threads {
 }
 
 impl Threads {
-    pub fn retire(&self, stored: Seq) {
-        // A keeper that is gone has nothing left to remove.
-        let _ = self.errands.send(Errand::Retire(stored));
-    }
-
     pub fn join(self) {
         let _ = self.writer.join();
         let _ = self.errands.send(Errand::Stop);
@@ -69,8 +65,17 @@ impl Threads {
     }
 }
 
-/// Starts both threads on a recovered journal.
-pub fn start(start: Start<'_>) -> io::Result<Threads> {
+/// A writer and a keeper that nobody moves yet.
+pub struct Crew {
+    pub writer: Writer,
+    pub keeper: Keeper,
+    pub errands: Sender<Errand>,
+    pub errand_queue: Receiver<Errand>,
+    halt: Arc<Halt>,
+}
+
+/// Makes both ready on a recovered journal.
+pub fn prepare(start: Start<'_>) -> io::Result<Crew> {
     let Start { disk, options, recovered, tail, durable, durable_bytes, space, halt, durable_records } =
         start;
     let current = match &recovered.current {
@@ -114,23 +119,32 @@ pub fn start(start: Start<'_>) -> io::Result<Threads> {
         spares: spare_queue,
         errands: errands.clone(),
     };
-    let guard = |halt: Arc<Halt>, run: Box<dyn FnOnce() + Send>| {
-        move || {
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
-                halt.halt(HaltReason::Panic("a journal thread".into()));
-            }
-        }
-    };
-    let writing = guard(halt.clone(), Box::new(move || writer.run()));
-    let keeping = guard(halt, Box::new(move || keeper.run(&errand_queue)));
-    Ok(Threads {
-        writer: std::thread::Builder::new().name("journal-writer".into()).spawn(writing)?,
-        keeper: std::thread::Builder::new().name("journal-keeper".into()).spawn(keeping)?,
-        errands,
-    })
+    Ok(Crew { writer, keeper, errands, errand_queue, halt })
 }
 
-struct Writer {
+impl Crew {
+    /// Gives each of the two a thread.
+    pub fn start(self) -> io::Result<Threads> {
+        let Self { writer, keeper, errands, errand_queue, halt } = self;
+        let guard = |halt: Arc<Halt>, run: Box<dyn FnOnce() + Send>| {
+            move || {
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
+                    halt.halt(HaltReason::Panic("a journal thread".into()));
+                }
+            }
+        };
+        let writing = guard(halt.clone(), Box::new(move || writer.run()));
+        let keeping = guard(halt, Box::new(move || keeper.run(&errand_queue)));
+        Ok(Threads {
+            writer: std::thread::Builder::new().name("journal-writer".into()).spawn(writing)?,
+            keeper: std::thread::Builder::new().name("journal-keeper".into()).spawn(keeping)?,
+            errands,
+        })
+    }
+}
+
+/// Writes frames, one after the other.
+pub struct Writer {
     tail: Arc<Tail>,
     durable: Arc<Position>,
     durable_bytes: Arc<AtomicU64>,
@@ -144,6 +158,13 @@ struct Writer {
     errands: Sender<Errand>,
 }
 
+/// What was written and is not synced: so many records, in so many bytes.
+#[derive(Clone, Copy)]
+pub struct Frame {
+    pub records: usize,
+    bytes: u64,
+}
+
 impl Writer {
     fn run(mut self) {
         let mut batch = Vec::new();
@@ -151,9 +172,9 @@ impl Writer {
             metrics::histogram!("purser_journal_batch_records").record(batch.len() as f64);
             let mut rest = VecDeque::from(std::mem::take(&mut batch));
             while !rest.is_empty() {
-                if let Err(reason) = self.write_frame(&mut rest) {
-                    self.halt.halt(reason);
-                    self.durable.abandon();
+                let written = self.write(&rest).and_then(|frame| self.sync(frame, &mut rest));
+                if let Err(reason) = written {
+                    self.halt(reason);
                     return;
                 }
             }
@@ -163,28 +184,63 @@ impl Writer {
         self.durable.abandon();
     }
 
-    /// Writes as many records from the front as fit the segment, as one frame, and makes them durable.
-    fn write_frame(&mut self, rest: &mut VecDeque<Pending>) -> Result<(), HaltReason> {
-        self.builder.clear();
-        let room = (self.current.size - self.current.offset) as usize;
-        let mut count = 0;
-        while rest.get(count).is_some_and(|pending| self.builder.push(&pending.record, room)) {
-            count += 1;
-        }
-        if count == 0 {
-            return self.next_segment();
+    /// Nothing is written any more, and nobody waits.
+    pub fn halt(&self, reason: HaltReason) {
+        self.halt.halt(reason);
+        self.durable.abandon();
+    }
+
+    /// What there is to write, if something is.
+    pub fn take_queued(&self, batch: &mut Vec<Pending>) -> bool {
+        self.tail.take_queued(batch)
+    }
+
+    /// Nothing will be queued any more.
+    pub fn has_ended(&self) -> bool {
+        self.tail.has_ended()
+    }
+
+    /// Writes as many records from the front as fit the segment, as one frame.
+    pub fn write(&mut self, rest: &VecDeque<Pending>) -> Result<Frame, HaltReason> {
+        let mut records = self.fill(rest);
+        if records == 0 {
+            self.next_segment()?;
+            records = self.fill(rest);
         }
         let bytes = self.builder.finish(self.current.number);
         self.current
             .file
             .write_at(self.current.offset, bytes)
             .map_err(|error| HaltReason::Write(error.to_string()))?;
+        if Canary::AcknowledgedBeforeSync.sings() {
+            self.durable.advance(rest[records - 1].record.seq);
+        }
+        Ok(Frame { records, bytes: bytes.len() as u64 })
+    }
+
+    /// How many records from the front the next frame takes.
+    fn fill(&mut self, rest: &VecDeque<Pending>) -> usize {
+        self.builder.clear();
+        let room = (self.current.size - self.current.offset) as usize;
+        let mut count = 0;
+        while rest.get(count).is_some_and(|pending| self.builder.push(&pending.record, room)) {
+            count += 1;
+        }
+        count
+    }
+
+    /// Makes the frame durable that was just written, and tells of it.
+    pub fn sync(&mut self, frame: Frame, rest: &mut VecDeque<Pending>) -> Result<(), HaltReason> {
         let begun = Instant::now();
-        self.current.file.sync_data().map_err(|error| HaltReason::Sync(error.to_string()))?;
+        let mut synced = self.current.file.sync_data();
+        if Canary::SyncRetried.sings() {
+            synced = synced.or_else(|_| self.current.file.sync_data());
+        }
+        synced.map_err(|error| HaltReason::Sync(error.to_string()))?;
         metrics::histogram!("purser_journal_fdatasync_seconds").record(begun.elapsed().as_secs_f64());
-        let written = bytes.len() as u64;
+        let written = frame.bytes;
         self.account(written);
-        let records: Vec<_> = rest.drain(..count).map(|pending| pending.record).collect();
+        let records: Vec<_> = rest.drain(..frame.records).map(|pending| pending.record).collect();
         if let Some(record) = records.last() {
             self.last = record.seq;
             self.durable_bytes.fetch_add(written, Ordering::Relaxed);

@@ -104,16 +104,10 @@ impl Dispatcher {
                 }
             };
             tokio::select! {
-                count = self.listener.recv_many(&mut notices, NOTICES) => {
-                    let last = notices.iter().map(|notice| notice.seq).max();
-                    let Some(last) = last.filter(|_| count > 0) else { break };
-                    tokio::select! {
-                        durable = self.durable.wait(last) => if durable.is_err() { break },
-                        _ = stop_meanwhile.wait_for(|stop| *stop) => break,
-                    }
-                    let now = self.clock.now();
-                    notices.drain(..).for_each(|notice| take(&mut schedule, &notice, now));
-                }
+                // In this order, so that a run can be repeated: the end, and what has ended, are never kept waiting.
+                biased;
+                // Not `changed`: what was looked at above counts as seen.
+                _ = stop.wait_for(|stop| *stop) => break,
                 Some(mut ended) = running.join_next() => loop {
                     if let Ok(Ended { spot, again_at: Some(at) }) = ended {
                         schedule.put_back(spot, at);
@@ -121,15 +115,25 @@ impl Dispatcher {
                     let Some(next) = running.try_join_next() else { break };
                     ended = next;
                 },
+                count = self.listener.recv_many(&mut notices, NOTICES) => {
+                    let last = notices.iter().map(|notice| notice.seq).max();
+                    let Some(last) = last.filter(|_| count > 0) else { break };
+                    tokio::select! {
+                        biased;
+                        durable = self.durable.wait(last) => if durable.is_err() { break },
+                        _ = stop_meanwhile.wait_for(|stop| *stop) => break,
+                    }
+                    let now = self.clock.now();
+                    notices.drain(..).for_each(|notice| take(&mut schedule, &notice, now));
+                }
                 () = wake => {}
-                // Not `changed`: what was looked at above counts as seen.
-                _ = stop.wait_for(|stop| *stop) => break,
             }
         }
         // What is cut off was not counted, and is tried again by the next start.
         let last = async { while running.join_next().await.is_some() {} };
         let deadline = self.clock.now().plus(LAST_ATTEMPTS);
         tokio::select! {
+            biased;
             () = last => {}
             () = self.clock.until(deadline) => {}
         }
@@ -157,6 +161,7 @@ impl Dispatcher {
             let trouble = {
                 let work = AssertUnwindSafe(handler.attempt(&attempt)).catch_unwind();
                 tokio::select! {
+                    biased;
                     result = work => result.unwrap_or_else(|panic| Err(Trouble::Temporary(said(&*panic)))),
                     () = clock.until(begun.plus(profile.timeout)) => {
                         let limit = profile.timeout.as_secs_f64();

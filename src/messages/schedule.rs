@@ -64,7 +64,8 @@ enum State {
 #[derive(Debug, Default)]
 struct Turns {
     /// Ready, and first in their lanes when they came here.
-    due: BTreeSet<(Timestamp, Spot)>,
+    /// The longest due first, and of those the one that was queued first.
+    due: BTreeSet<(Timestamp, Seq, Spot)>,
     counts: KindStats,
 }
 
@@ -170,7 +171,7 @@ impl Schedule {
         for kind in MessageKind::ALL {
             let most = self.profiles.of(kind).concurrency as u64;
             while let Some(turns) = self.kinds.get_mut(&kind).filter(|turns| turns.counts.running < most)
-                && let Some((_, spot)) = turns.due.pop_first()
+                && let Some((_, _, spot)) = turns.due.pop_first()
             {
                 // Another one may have come back to its place before it; then its lane is looked at again.
                 if self.first(spot.lane) == Some(spot)
@@ -243,7 +244,7 @@ impl Schedule {
             && let Some(Item { message, state: State::Ready { since } }) = self.items.get(&spot)
             && let Some(turns) = self.kinds.get_mut(&message.kind())
         {
-            turns.due.insert((*since, spot));
+            turns.due.insert((*since, spot.place, spot));
         }
     }
 
@@ -272,7 +273,7 @@ impl Schedule {
         *turns.counts.count(state) -= 1;
         match state {
             State::Ready { since } => {
-                turns.due.remove(&(since, spot));
+                turns.due.remove(&(since, spot.place, spot));
                 self.ready.remove(&(since, spot));
             }
             State::Running => drop(self.busy.remove(&spot.lane)),

@@ -4,6 +4,7 @@
 use super::kinds::Kind;
 use super::mailbox::{KeyAnswered, KeyDropped, Release, Settle};
 use super::slot::Pin;
+use crate::canary::Canary;
 use crate::domain::balance::Balance;
 use crate::domain::{KeyUse, Record, UserId};
 use crate::journal::Cell;
@@ -31,7 +32,9 @@ impl<K: Kind> Hold<K> {
 
 impl<K: Kind> Drop for Hold<K> {
     fn drop(&mut self) {
-        if let Some(claim) = self.claim.take() {
+        if let Some(claim) = self.claim.take()
+            && !Canary::HoldLeaked.sings()
+        {
             self.pin.send(Release { pin: self.pin.clone(), claim });
         }
     }

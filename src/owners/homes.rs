@@ -30,7 +30,8 @@ impl Home {
 pub struct Homes {
     own: Vec<Home>,
     next: AtomicUsize,
-    system: System,
+    /// Ended with the engine; `None` when it is the caller's.
+    system: Option<System>,
 }
 
 impl Homes {
@@ -57,7 +58,15 @@ impl Homes {
         })?;
         let (system, own) =
             start.recv().map_err(|_| std::io::Error::other("the owners' system did not start"))?;
-        Ok(Self { own, next: AtomicUsize::new(0), system })
+        Ok(Self { own, next: AtomicUsize::new(0), system: Some(system) })
+    }
+
+    /// Has all owners live on the calling thread, which runs an actix system: for simulations, where nothing may happen at the
+    /// same time.
+    pub fn here(durable: &Arc<Position>, stored: &Arc<Position>) -> Self {
+        let home = Home::new(System::current().arbiter().clone());
+        settle(home.clone(), durable, stored);
+        Self { own: vec![home], next: AtomicUsize::new(0), system: None }
     }
 
     /// The first of the engine's own arbiters, for what runs beside the owners.
@@ -80,7 +89,9 @@ impl Drop for Homes {
     /// Ends the engine's own arbiters; owners on lent ones end with those. The thread is not joined: the last handle may be
     /// dropped on it.
     fn drop(&mut self) {
-        self.system.stop();
+        if let Some(system) = &self.system {
+            system.stop();
+        }
     }
 }
 

@@ -21,9 +21,13 @@ pub async fn run<K: Kind>(supervisor: Weak<Supervisor<K>>, mut queue: mpsc::Unbo
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let Some(supervisor) = supervisor.upgrade() else { return };
-        let mut homes: HashMap<K::Id, Home> =
-            batch.drain(..).map(|request| (request.id, request.home)).collect();
-        let ids: Vec<_> = homes.keys().copied().collect();
+        // In the order of the requests, each id once.
+        let (mut homes, mut ids) = (HashMap::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for Request { id, home } in batch.drain(..) {
+            if homes.insert(id, home).is_none() {
+                ids.push(id);
+            }
+        }
         let ground = &supervisor.ground;
         match ground.store.read(|store| K::load(store, &ids, ground)).await {
             Err(error) => {
@@ -45,8 +49,8 @@ pub async fn run<K: Kind>(supervisor: Weak<Supervisor<K>>, mut queue: mpsc::Unbo
                 for (home, members) in households {
                     settle_in(&supervisor, &home, members, snapshot.watermark);
                 }
-                for id in homes.keys() {
-                    supervisor.fail(*id, &PinError::NotFound);
+                for id in ids.into_iter().filter(|id| homes.contains_key(id)) {
+                    supervisor.fail(id, &PinError::NotFound);
                 }
             }
         }

@@ -8,6 +8,7 @@ use super::mailbox::{
     Settle, Tidy, View,
 };
 use super::slot::Slot;
+use crate::canary::Canary;
 use crate::domain::entity::{Decision, Verdict};
 use crate::domain::{Record, Seq};
 use crate::journal::{Cell, HaltReason};
@@ -188,7 +189,8 @@ impl<K: Kind> Owner<K> {
         let mut events = own;
         events.extend(foreign);
         self.ground.unstored.add(&events);
-        let key_use = key.as_ref().map(|key| key.key_use(snapshot.clone()));
+        let key_use = key.as_ref().filter(|_| !Canary::KeyNotWritten.sings());
+        let key_use = key_use.map(|key| key.key_use(snapshot.clone()));
         let record =
             Record { seq: Seq::ZERO, at: now, operation, caller, key: key_use, refusal: None, events };
         let (record, has_callers_balance) = {

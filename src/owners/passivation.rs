@@ -5,6 +5,7 @@ use super::kinds::Kind;
 use super::mailbox::Tidy;
 use super::slot::Pin;
 use super::supervisor::{Entry, Supervisor};
+use crate::canary::Canary;
 use std::cmp::Reverse;
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
@@ -35,7 +36,7 @@ pub fn sweep<K: Kind>(supervisor: &Supervisor<K>, idle_seconds: u32) -> usize {
     for entry in &supervisor.registry {
         if let Entry::Resident(slot) = entry.value()
             && slot.pins() == 0
-            && slot.cell.last() <= stored
+            && (slot.cell.last() <= stored || Canary::PassivatedBeforeStored.sings())
         {
             let age = now.wrapping_sub(slot.used.load(Ordering::Relaxed));
             idle.push((age, *entry.key()));

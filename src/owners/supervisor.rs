@@ -7,6 +7,7 @@ use super::kinds::{Kind, Loaded};
 use super::loader::{self, Request};
 use super::owner::Owner;
 use super::slot::{Pin, Slot};
+use crate::canary::Canary;
 use crate::domain::Seq;
 use crate::journal::Cell;
 use actix::{Actor, AsyncContext, Context};
@@ -109,6 +110,7 @@ impl<K: Kind> Supervisor<K> {
             }
         }
         tokio::select! {
+            biased;
             answer = answer => answer.unwrap_or(Err(PinError::Stopped)),
             // A loader that panicked answers nobody.
             _ = self.ground.halt.halted() => Err(PinError::Stopped),
@@ -184,7 +186,10 @@ impl<K: Kind> Supervisor<K> {
     pub(super) fn passivate_if(&self, id: K::Id, also: impl FnOnce(&Slot<K>) -> bool) -> bool {
         let stored = self.ground.stored.get();
         let removed = self.registry.remove_if(&id, |_, entry| match entry {
-            Entry::Resident(slot) => slot.pins() == 0 && slot.cell.last() <= stored && also(slot),
+            Entry::Resident(slot) => {
+                let is_stored = slot.cell.last() <= stored || Canary::PassivatedBeforeStored.sings();
+                slot.pins() == 0 && is_stored && also(slot)
+            }
             Entry::Loading(_) => false,
         });
         let Some((_, Entry::Resident(slot))) = removed else { return false };

@@ -7,7 +7,8 @@ use crate::journal::Position;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a store that did not answer is left alone, but for one that tries.
 const REST: Duration = Duration::from_secs(1);

@@ -9,6 +9,7 @@ use crate::journal::{ReadError, reader};
 use std::io;
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 
 /// Why a store was not brought all the way. It has whole batches up to the lease's watermark.
@@ -38,19 +39,32 @@ pub async fn replay(
     mut told: impl FnMut(Seq),
 ) -> Result<(), ReplayError> {
     let from = lease.watermark.next();
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        // A simulation: nothing happens at the same time as anything else.
+        let mut chunks = Vec::new();
+        let read = read(disk.as_ref(), from, to, batch_records_max, &mut |chunk| {
+            chunks.push(chunk);
+            Ok(())
+        });
+        for chunk in chunks {
+            write(store, lease, &chunk, &mut told).await?;
+        }
+        return read;
+    }
     // One chunk is read while another is written; a backlog of any length takes the memory of a few.
     let (chunks, mut queue) = mpsc::channel(1);
-    let reading =
-        tokio::task::spawn_blocking(move || read(disk.as_ref(), from, to, batch_records_max, &chunks));
+    let reading = tokio::task::spawn_blocking(move || {
+        read(disk.as_ref(), from, to, batch_records_max, &mut |chunk| {
+            let gone = |_| ReadError::Io(io::Error::other("the store does not take the backlog"));
+            chunks.blocking_send(chunk).map_err(gone)
+        })
+    });
     let mut failure = None;
     while let Some(chunk) = queue.recv().await {
-        let batch = Batch::of(lease.watermark, &chunk);
-        if let Err(error) = store.apply(lease.epoch, &batch).await {
+        if let Err(error) = write(store, lease, &chunk, &mut told).await {
             failure = Some(error);
             break;
         }
-        lease.watermark = batch.to;
-        told(batch.to);
     }
     // Ends a reader that waits to be relieved of its chunk.
     drop(queue);
@@ -62,21 +76,31 @@ pub async fn replay(
     }
 }
 
-/// Sends the records from `from` to `to` in chunks, until nobody takes them any more.
+async fn write(
+    store: &dyn Store,
+    lease: &mut Lease,
+    chunk: &[Record],
+    told: &mut impl FnMut(Seq),
+) -> Result<(), StoreError> {
+    let batch = Batch::of(lease.watermark, chunk);
+    store.apply(lease.epoch, &batch).await?;
+    lease.watermark = batch.to;
+    told(batch.to);
+    Ok(())
+}
+
+/// Hands over the records from `from` to `to` in chunks, until nobody takes them any more.
 fn read(
     disk: &dyn Disk,
     from: Seq,
     to: Seq,
     most: usize,
-    chunks: &mpsc::Sender<Vec<Record>>,
+    take: &mut dyn FnMut(Vec<Record>) -> Result<(), ReadError>,
 ) -> Result<(), ReplayError> {
     let mut chunk: Vec<Record> = Vec::new();
     let (mut next, mut rows) = (from, 0);
     let mut gap = false;
-    let send = |chunk: &mut Vec<Record>| {
-        let gone = |_| ReadError::Io(io::Error::other("the store does not take the backlog"));
-        chunks.blocking_send(std::mem::take(chunk)).map_err(gone)
-    };
+    let mut send = |chunk: &mut Vec<Record>| take(std::mem::take(chunk));
     let ended = reader::read_until(disk, from, to, |record| {
         gap = record.seq != next;
         if gap {

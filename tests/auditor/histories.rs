@@ -112,7 +112,7 @@ fn what_was_told_as_it_was_is_explained() {
         unheard(BOB, 1, (13, 14)),
     ];
     assert_eq!(lost, 7);
-    let figures = Figures { records: 7, done: 4, refused: 2, unheard_there: 1, unheard_not: 1 };
+    let figures = Figures { records: 7, done: 4, refused: 2, read: 0, unheard_there: 1, unheard_not: 1 };
     assert_eq!(shop.explains(&calls), figures);
 }
 
@@ -166,4 +166,19 @@ fn what_nobody_asked_for_is_found_out() {
         &[unheard(ANN, 1, (1, 2)), unheard(ANN, 1, (3, 4)), unheard(BOB, 1, (5, 6))],
         "nobody asked",
     );
+}
+
+#[test]
+fn what_was_read_was_so_while_it_was_asked_for_and_is_in_the_journal() {
+    let mut shop = Shop::open();
+    let first = shop.sells(ANN, 2);
+    let sale = buys(ANN, 2, (3, 4), first);
+    let looked = |when, total, as_of| call(0, when, Ask::Stock(LAMP), Told::Stood { total, as_of });
+    let has = |total| call(0, (5, 6), Ask::Money(ANN), Told::Stood { total, as_of: first });
+    let figures = shop.explains(&[sale.clone(), looked((2, 6), 5, 1), looked((5, 6), 3, first), has(80)]);
+    assert_eq!(figures.read, 3);
+    shop.contradicts(&[sale.clone(), looked((5, 6), 5, first)], "never so");
+    shop.contradicts(&[sale.clone(), looked((1, 2), 3, 3)], "never so");
+    shop.contradicts(&[sale.clone(), looked((5, 6), 3, first + 1)], "is not there");
+    shop.contradicts(&[sale, has(100)], "never so");
 }

@@ -26,7 +26,6 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 /// What a redemption that is shown under a key takes in a record at most.
 pub const SNAPSHOT_BYTES: usize = 1 << 10;
@@ -188,7 +187,8 @@ pub async fn settle(
         // An end is never refused: what the balance has no room for is owed.
         let payload = Payload::RedeemCard { redemption_id: id, payout };
         let (user_id, created_at) = (settlement.card.user_id, engine.ground.clock.now());
-        let message = Message { id: MessageId::new(Uuid::now_v7()), user_id, payload, created_at };
+        let message =
+            Message { id: MessageId::new(engine.ground.clock.new_id()), user_id, payload, created_at };
         party = claim_room(work, &user, claim(Money::ZERO)).await?;
         settlement.owed = Some(Arc::new(message));
     }

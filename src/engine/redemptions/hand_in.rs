@@ -22,7 +22,6 @@ use dashmap::DashMap;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// What a card takes in a record at most, with its name for the directory and without its code.
 const CARD_BYTES: usize = 140;
@@ -130,7 +129,7 @@ async fn hand_in(
             rejected.insert(place, CardProblem::AlreadyUsed);
             continue;
         }
-        let id = RedemptionId::new(Uuid::now_v7());
+        let id = RedemptionId::new(engine.ground.clock.new_id());
         accepted.push(NewCard {
             id,
             country: card.country,
@@ -140,7 +139,7 @@ async fn hand_in(
             code: engine.card_codes.seal(id, &card.code).ok_or(EngineError::Internal)?,
         });
     }
-    let batch_id = is_batch.then(|| BatchId::new(Uuid::now_v7()));
+    let batch_id = is_batch.then(|| BatchId::new(engine.ground.clock.new_id()));
     let handed_in = HandedIn { user_id, batch_id, cards: accepted, rejected: rejected.into_iter().collect() };
     let command = BalanceCommand::HandIn { cards: Arc::new(handed_in), taken };
     committed(work.commit(&owner, command, parties, space, None).await?)

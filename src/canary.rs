@@ -1,0 +1,96 @@
+//! Deliberate bugs, to prove that the checks can fail: each is a way in which a journal, a store or an owner has gone wrong in a
+//! real system. Without the feature `canaries`, which no release has, none exists; with it none is on until a test says so.
+
+/// One bug each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Canary {
+    /// The durable position is published once the frame is written, before it is synced.
+    AcknowledgedBeforeSync,
+    /// A sync that failed is tried again, and believed.
+    SyncRetried,
+    /// A new segment's name is not made durable.
+    DirectoryNotSynced,
+    /// A start goes on in the segment that it found, instead of a fresh copy.
+    RecoveryNotCopied,
+    /// Segments go before the store has all of them.
+    SegmentDroppedEarly,
+    /// After an ambiguous commit the batch is applied again, whatever the watermark says.
+    AmbiguousCommitRepeated,
+    /// After an ambiguous commit the batch counts as stored.
+    AmbiguousCommitTrusted,
+    /// A hold that is given up is not released.
+    HoldLeaked,
+    /// The key of an operation is not part of its record.
+    KeyNotWritten,
+    /// One more is sold than there is.
+    StockEdge,
+    /// A success is told before it is durable.
+    ReplyBeforeDurable,
+    /// A refusal is told before what it rests on is durable.
+    RefusalBeforeDurable,
+    /// What is read may not be durable yet.
+    ReadBeforeDurable,
+    /// An owner goes to rest although the store does not have all of it.
+    PassivatedBeforeStored,
+    /// Units under a hold are held for somebody else, too.
+    UnitsHeldTwice,
+    /// An owner that is loaded does not know the keys that were answered before.
+    KeysNotLoaded,
+    /// The store commits rows first, and the watermark in a transaction of its own.
+    WatermarkApart,
+}
+
+impl Canary {
+    pub const ALL: [Self; 17] = [
+        Self::AcknowledgedBeforeSync,
+        Self::SyncRetried,
+        Self::DirectoryNotSynced,
+        Self::RecoveryNotCopied,
+        Self::SegmentDroppedEarly,
+        Self::AmbiguousCommitRepeated,
+        Self::AmbiguousCommitTrusted,
+        Self::HoldLeaked,
+        Self::KeyNotWritten,
+        Self::StockEdge,
+        Self::ReplyBeforeDurable,
+        Self::RefusalBeforeDurable,
+        Self::ReadBeforeDurable,
+        Self::PassivatedBeforeStored,
+        Self::UnitsHeldTwice,
+        Self::KeysNotLoaded,
+        Self::WatermarkApart,
+    ];
+}
+
+#[cfg(feature = "canaries")]
+mod cage {
+    use super::Canary;
+    use std::cell::Cell;
+
+    thread_local! {
+        static OUT: Cell<Option<Canary>> = const { Cell::new(None) };
+    }
+
+    impl Canary {
+        /// Whether this bug is on, on this thread.
+        pub fn sings(self) -> bool {
+            OUT.get() == Some(self)
+        }
+
+        /// Runs with this bug. Only what happens on the calling thread has it.
+        pub fn let_out<T>(self, run: impl FnOnce() -> T) -> T {
+            OUT.set(Some(self));
+            let result = run();
+            OUT.set(None);
+            result
+        }
+    }
+}
+
+#[cfg(not(feature = "canaries"))]
+impl Canary {
+    /// There are no bugs here.
+    pub const fn sings(self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,320 @@
+//! One run: an engine that lives several times on one disk, before one store, with clients that note what they are told; and the
+//! judgement over all of it. Everything follows from the seed.
+
+use super::chance::Chance;
+use super::clients::Shop;
+use super::clock::SimulatedClock;
+use super::life::{self, LifeEnd};
+use super::plan::{Mixture, Plan};
+use super::store::{self, LineFigures, Lost, SimulatedStore};
+use actix_rt::System;
+use purser::auditor::{self, Call};
+use purser::domain::{Record, Seq};
+use purser::journal::disk::Disk;
+use purser::journal::reader;
+use purser::journal::simulated::{Fault, Kind, SimulatedDisk};
+use std::cell::RefCell;
+use std::ops::AddAssign;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How much one run, or many, have exercised.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Figures {
+    pub runs: u64,
+    pub lives: u64,
+    pub power_cuts: u64,
+    pub kills: u64,
+    pub stops: u64,
+    /// Lives that the disk ended.
+    pub halts: u64,
+    /// Starts that failed because of something that was planned.
+    pub failed_starts: u64,
+    /// Operations of the disk that failed, power cuts included.
+    pub disk_faults: u64,
+    pub disk_errors: u64,
+    pub lost_before: u64,
+    pub lost_after: u64,
+    pub hung: u64,
+    pub away: u64,
+    pub jumps: u64,
+    pub records: u64,
+    pub acknowledged: u64,
+    pub refused: u64,
+    pub read: u64,
+    /// Answers that nobody heard: so many of them were there, and so many were not.
+    pub unheard_there: u64,
+    pub unheard_not: u64,
+}
+
+impl AddAssign for Figures {
+    fn add_assign(&mut self, more: Self) {
+        self.runs += more.runs;
+        self.lives += more.lives;
+        self.power_cuts += more.power_cuts;
+        self.kills += more.kills;
+        self.stops += more.stops;
+        self.halts += more.halts;
+        self.failed_starts += more.failed_starts;
+        self.disk_faults += more.disk_faults;
+        self.disk_errors += more.disk_errors;
+        self.lost_before += more.lost_before;
+        self.lost_after += more.lost_after;
+        self.hung += more.hung;
+        self.away += more.away;
+        self.jumps += more.jumps;
+        self.records += more.records;
+        self.acknowledged += more.acknowledged;
+        self.refused += more.refused;
+        self.read += more.read;
+        self.unheard_there += more.unheard_there;
+        self.unheard_not += more.unheard_not;
+    }
+}
+
+#[allow(dead_code, reason = "as above")]
+impl Figures {
+    /// Everything that was made to go wrong, a power cut at an operation of the disk as one.
+    pub fn faults(&self) -> u64 {
+        let lost = self.lost_before + self.lost_after + self.hung + self.away;
+        self.power_cuts + self.kills + self.disk_errors + lost
+    }
+}
+
+/// A request that nobody heard the answer of: its place among the calls, and its key.
+pub type Unheard = (usize, super::clients::Request, String);
+
+/// What outlives an engine's life.
+pub struct Run {
+    pub chance: Chance,
+    pub mixture: Mixture,
+    pub clock: Arc<SimulatedClock>,
+    pub store: Arc<SimulatedStore>,
+    pub shop: Shop,
+    pub calls: Vec<Call>,
+    pub unheard: Vec<Unheard>,
+    /// Every record that was durable once, in order.
+    pub witness: Vec<Record>,
+    pub figures: Figures,
+    /// The first thing that must not be.
+    pub wrong: Option<String>,
+    /// Moments of the clock that all clients share.
+    pub moment: u64,
+    pub keys: u64,
+}
+
+impl Run {
+    pub fn tick(&mut self) -> u64 {
+        self.moment += 1;
+        self.moment
+    }
+
+    pub fn object(&mut self, wrong: impl Into<String>) {
+        let wrong = wrong.into();
+        self.wrong.get_or_insert(wrong);
+    }
+
+    /// What the disk holds continues what was seen to be durable, and changes none of it.
+    pub fn compare(&mut self, disk: &SimulatedDisk) {
+        let mut records = Vec::new();
+        let read = reader::read(disk, Seq::new(1), |record, _| {
+            records.push(record);
+            Ok(())
+        });
+        if let Err(error) = read {
+            return self.object(format!("the journal cannot be read: {error}"));
+        }
+        let known = self.witness.len() as u64;
+        if let Some(first) = records.first()
+            && first.seq.get() > known + 1
+        {
+            return self.object(format!("the journal begins at {}, known is {known}", first.seq));
+        }
+        let last = records.last().map_or(0, |record| record.seq.get());
+        let stored = store::stands_at(&self.store).get();
+        if last.max(stored) < known {
+            return self
+                .object(format!("{known} records were durable, {last} are left, {stored} are stored"));
+        }
+        for record in records {
+            let place = usize::try_from(record.seq.get() - 1).expect("an index");
+            match self.witness.get(place) {
+                Some(seen) if *seen != record => {
+                    return self.object(format!("record {} was {seen:?} and is {record:?}", record.seq));
+                }
+                Some(_) => {}
+                None => self.witness.push(record),
+            }
+        }
+    }
+
+    /// The whole history, against the model.
+    fn judge(&mut self) {
+        let stored = store::stands_at(&self.store).get();
+        if stored != self.witness.len() as u64 {
+            return self.object(format!("{} records were durable, {stored} are stored", self.witness.len()));
+        }
+        let journal: Vec<_> = self.witness.iter().map(auditor::entry).collect();
+        match auditor::check(&journal, &self.calls) {
+            Ok(figures) => {
+                self.figures.records = figures.records;
+                self.figures.acknowledged = figures.done as u64;
+                self.figures.refused = figures.refused as u64;
+                self.figures.read = figures.read as u64;
+                self.figures.unheard_there = figures.unheard_there as u64;
+                self.figures.unheard_not = figures.unheard_not as u64;
+            }
+            Err(wrong) => self.object(wrong),
+        }
+    }
+}
+
+/// For the store's file: in memory if the system has a place for that, as what it costs is no part of a run.
+fn directory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a directory")
+}
+
+/// What came of a run.
+#[allow(dead_code, reason = "the canaries only ask whether something is wrong")]
+pub struct Verdict {
+    pub figures: Figures,
+    pub journal: Vec<Record>,
+    pub calls: Vec<Call>,
+    /// Whether the fault that was asked for came.
+    pub has_failed: bool,
+    pub wrong: Option<String>,
+}
+
+/// One thing that goes wrong in an otherwise calm run.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "the canaries need no such run")]
+pub enum Single {
+    Disk(Option<Kind>, u64, Fault),
+    Store(u64, Lost),
+}
+
+/// Lives through a seed.
+pub fn run(seed: u64) -> Verdict {
+    let mut chance = Chance::new(seed);
+    let mixture = Mixture::of(&mut chance);
+    let plans = (0..mixture.lives).map(|_| mixture.plan(&mut chance)).collect();
+    live_all(chance, mixture, plans, None)
+}
+
+/// A run in which only that goes wrong; `None` when there is no such operation any more.
+#[allow(dead_code, reason = "the canaries need no such run")]
+pub fn run_with_one(seed: u64, single: Single) -> Option<Verdict> {
+    let (mixture, disk) = match single {
+        Single::Disk(kind, nth, fault) => (Mixture::calm(), Some((kind, nth, fault))),
+        Single::Store(..) => (Mixture::calm(), None),
+    };
+    let plans = vec![Mixture::plan_with(disk)];
+    let verdict = live_all(Chance::new(seed), mixture, plans, Some(single));
+    verdict.has_failed.then_some(verdict)
+}
+
+fn live_all(mut chance: Chance, mixture: Mixture, plans: Vec<Plan>, single: Option<Single>) -> Verdict {
+    let directory = directory();
+    let directory = directory.path();
+    let store = Arc::new(SimulatedStore::new(directory, chance.next()));
+    if let Some(Single::Store(nth, lost)) = single {
+        store.lose(nth, lost);
+    }
+    let mut disk = SimulatedDisk::new(chance.next());
+    let run = Rc::new(RefCell::new(Run {
+        chance: chance.branch(),
+        mixture: mixture.clone(),
+        clock: Arc::new(SimulatedClock::new()),
+        store: store.clone(),
+        shop: Shop::default(),
+        calls: Vec::new(),
+        unheard: Vec::new(),
+        witness: Vec::new(),
+        figures: Figures { runs: 1, ..Figures::default() },
+        wrong: None,
+        moment: 0,
+        keys: 0,
+    }));
+    for plan in plans {
+        disk = live(&run, disk, plan, directory, chance.next());
+        if run.borrow().wrong.is_some() {
+            break;
+        }
+    }
+    let has_failed =
+        run.borrow().figures.disk_faults > 0 || matches!(single, Some(Single::Store(..))) && store.has_lost();
+    if run.borrow().wrong.is_none() {
+        disk = live(&run, disk, Mixture::last(), directory, chance.next());
+        let mut run = run.borrow_mut();
+        if run.wrong.is_none() {
+            run.compare(&disk);
+            run.judge();
+        }
+    }
+    let mut run = run.borrow_mut();
+    let LineFigures { lost_before, lost_after, hung, away, .. } = store.figures();
+    (run.figures.lost_before, run.figures.lost_after) = (lost_before, lost_after);
+    (run.figures.hung, run.figures.away) = (hung, away);
+    let (journal, calls) = (std::mem::take(&mut run.witness), std::mem::take(&mut run.calls));
+    Verdict { figures: run.figures, journal, calls, has_failed, wrong: run.wrong.take() }
+}
+
+/// One life, and the disk that it leaves.
+fn live(
+    run: &Rc<RefCell<Run>>,
+    disk: SimulatedDisk,
+    plan: Plan,
+    directory: &Path,
+    seed: u64,
+) -> SimulatedDisk {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().expect("a runtime")
+    };
+    let system = System::with_tokio_rt(runtime);
+    let (is_last, may_fail) = (plan.is_last, plan.disk.is_some());
+    let ended = system.block_on(life::live(run.clone(), disk.clone(), plan, directory.to_owned()));
+    // Everything that was under way ends here, without a last word.
+    drop(system);
+    let mut run = run.borrow_mut();
+    run.figures.lives += 1;
+    let has_failed = may_fail && disk.has_failed();
+    run.figures.disk_faults += u64::from(has_failed);
+    let is_dead = disk.list().is_err();
+    run.figures.disk_errors += u64::from(has_failed && !is_dead);
+    let power_cut = is_dead
+        || match ended {
+            LifeEnd::PowerCut => true,
+            LifeEnd::Killed => {
+                run.figures.kills += 1;
+                false
+            }
+            LifeEnd::Stopped => {
+                run.figures.stops += 1;
+                false
+            }
+            LifeEnd::Halted => {
+                run.figures.halts += 1;
+                seed.is_multiple_of(4)
+            }
+            LifeEnd::NotStarted(error) => {
+                run.figures.failed_starts += 1;
+                if is_last && run.wrong.is_none() {
+                    run.object(format!("it does not start: {error}"));
+                }
+                seed.is_multiple_of(2)
+            }
+        };
+    let disk = if power_cut {
+        run.figures.power_cuts += 1;
+        disk.crash(seed)
+    } else {
+        disk.heal();
+        disk
+    };
+    disk.set_capacity(u64::MAX);
+    disk
+}

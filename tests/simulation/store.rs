@@ -1,0 +1,316 @@
+//! The store of a simulation: the real tables, asked over a line that fails. Each call takes effect at one instant, or not at
+//! all; what the caller hears of it is another matter. It is a machine of its own, which no crash of the engine touches.
+
+use super::chance::Chance;
+use async_trait::async_trait;
+use purser::canary::Canary;
+use purser::domain::account::AccountView;
+use purser::domain::balance::BalanceView;
+use purser::domain::directory::UniqueName;
+use purser::domain::distributor::{DistributorView, Upgrade};
+use purser::domain::event::Namespace;
+use purser::domain::ids::ShardId;
+use purser::domain::level::{Levels, Rank};
+use purser::domain::message::{MessageKind, OpenMessage};
+use purser::domain::order::Order;
+use purser::domain::outcome::{Movement, PostedEntry};
+use purser::domain::plan::{Plan, PlanList};
+use purser::domain::product::ProductView;
+use purser::domain::redemption::Redemption;
+use purser::domain::session::SessionView;
+use purser::domain::withdrawal::Withdrawal;
+use purser::domain::{
+    AccountId, BatchId, FamilyId, MessageId, OrderId, ProductId, RedemptionId, Seq, Timestamp, UserId,
+    WithdrawalId,
+};
+use purser::store::sqlite::SqliteStore;
+use purser::store::*;
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// What the databases of all runs live on: their time is real, and nobody in a simulation sees it pass.
+static DATABASES: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().expect("a runtime")
+});
+
+/// A database with its tables and nothing in them.
+static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store.db");
+    DATABASES.block_on(async {
+        let store = SqliteStore::open(&path).await.expect("a store");
+        store.close().await.expect("closed");
+    });
+    std::fs::read(&path).expect("a file")
+});
+
+/// How the line to the store misbehaves, in percent of the calls.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Line {
+    /// The call never arrives.
+    pub lost_before: u64,
+    /// The call takes effect and the answer is lost.
+    pub lost_after: u64,
+    /// The answer takes longer than anybody waits for it.
+    pub hanging: u64,
+    /// Of all time, the store is away.
+    pub away: u64,
+}
+
+/// What happened on the line.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct LineFigures {
+    pub commits: u64,
+    pub lost_before: u64,
+    pub lost_after: u64,
+    pub hung: u64,
+    pub away: u64,
+    /// How far the store is, whoever knows.
+    pub committed: u64,
+}
+
+/// See the module.
+pub struct SimulatedStore {
+    inner: SqliteStore,
+    path: PathBuf,
+    line: Mutex<(Line, Chance, LineFigures)>,
+    /// Before or after it took effect, this one of the coming calls is lost.
+    planned: Mutex<(Option<(u64, Lost)>, bool)>,
+}
+
+/// When one call is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(dead_code, reason = "the canaries need no such plan")]
+pub enum Lost {
+    Before,
+    After,
+}
+
+/// What comes of one call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Answered,
+    LostBefore,
+    LostAfter,
+    Hanging,
+}
+
+impl SimulatedStore {
+    /// Of an empty database in that directory.
+    pub fn new(directory: &Path, seed: u64) -> Self {
+        let path = directory.join("simulated.db");
+        std::fs::write(&path, &*EMPTY).expect("a file");
+        let inner = DATABASES.block_on(SqliteStore::open(&path)).expect("a store");
+        let planned = Mutex::default();
+        Self {
+            inner,
+            path,
+            planned,
+            line: Mutex::new((Line::default(), Chance::new(seed), LineFigures::default())),
+        }
+    }
+
+    pub fn set_line(&self, line: Line) {
+        self.line.lock().expect("no panic").0 = line;
+    }
+
+    /// Loses the n-th call from now on.
+    #[allow(dead_code, reason = "the canaries need no such plan")]
+    pub fn lose(&self, nth: u64, lost: Lost) {
+        *self.planned.lock().expect("no panic") = (Some((nth, lost)), false);
+    }
+
+    /// Whether a call was lost that was planned to be.
+    pub fn has_lost(&self) -> bool {
+        self.planned.lock().expect("no panic").1
+    }
+
+    fn planned(&self) -> Option<Lost> {
+        let (planned, has_lost) = &mut *self.planned.lock().expect("no panic");
+        let (left, lost) = planned.as_mut()?;
+        if *left > 0 {
+            *left -= 1;
+            return None;
+        }
+        let lost = *lost;
+        (*planned, *has_lost) = (None, true);
+        Some(lost)
+    }
+
+    pub fn figures(&self) -> LineFigures {
+        self.line.lock().expect("no panic").2
+    }
+
+    /// What is left when rows are committed, and the transaction of the watermark is lost.
+    fn take_watermark_back(&self, batch: &Batch) {
+        let (path, after, to) = (self.path.clone(), batch.after.get(), batch.to.get());
+        let writing = DATABASES.spawn(async move {
+            let mut conn =
+                SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await?;
+            sqlx::query("UPDATE engine SET watermark = ? WHERE watermark = ?")
+                .bind(i64::try_from(after).expect("a position"))
+                .bind(i64::try_from(to).expect("a position"))
+                .execute(&mut conn)
+                .await
+        });
+        at_once(tokio::task::unconstrained(writing)).expect("no panic").expect("written");
+    }
+
+    fn fate(&self) -> (Fate, Duration) {
+        let planned = self.planned();
+        let mut state = self.line.lock().expect("no panic");
+        let (line, chance, figures) = &mut *state;
+        let pause = Duration::from_micros(chance.below(4_000));
+        match planned {
+            Some(Lost::Before) => {
+                figures.lost_before += 1;
+                return (Fate::LostBefore, pause);
+            }
+            Some(Lost::After) => {
+                figures.lost_after += 1;
+                return (Fate::LostAfter, pause);
+            }
+            None => {}
+        }
+        if chance.percent(line.away) {
+            figures.away += 1;
+            return (Fate::LostBefore, Duration::from_secs(chance.below(4)));
+        }
+        let fate = if chance.percent(line.lost_before) {
+            figures.lost_before += 1;
+            Fate::LostBefore
+        } else if chance.percent(line.lost_after) {
+            figures.lost_after += 1;
+            Fate::LostAfter
+        } else if chance.percent(line.hanging) {
+            figures.hung += 1;
+            Fate::Hanging
+        } else {
+            Fate::Answered
+        };
+        (fate, pause)
+    }
+
+    /// `to`: where the call brings the store.
+    async fn call<T>(
+        &self,
+        to: Option<Seq>,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let (fate, pause) = self.fate();
+        tokio::time::sleep(pause).await;
+        if fate == Fate::LostBefore {
+            return Err(StoreError::Unavailable("the call was lost".into()));
+        }
+        let answer = at_once(tokio::task::unconstrained(call));
+        if let (Ok(_), Some(to)) = (&answer, to) {
+            self.line.lock().expect("no panic").2.committed = to.get();
+        }
+        tokio::time::sleep(if fate == Fate::Hanging { Duration::from_secs(20) } else { pause }).await;
+        match fate {
+            Fate::LostAfter => Err(StoreError::Unavailable("the answer was lost".into())),
+            _ => answer,
+        }
+    }
+}
+
+/// Wakes a thread that waits for the database.
+struct Waiting(Thread);
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs to the end while the simulation stands still.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let waker = Waker::from(Arc::new(Waiting(std::thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+macro_rules! store {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for SimulatedStore {
+            async fn apply(&self, epoch: i64, batch: &Batch) -> Result<(), StoreError> {
+                let applied = self.call(Some(batch.to), self.inner.apply(epoch, batch)).await;
+                if Canary::WatermarkApart.sings() && applied.is_err() {
+                    self.take_watermark_back(batch);
+                }
+                self.line.lock().expect("no panic").2.commits += u64::from(applied.is_ok());
+                applied
+            }
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
+                self.call(None, self.inner.$name($($argument),*)).await
+            })*
+        }
+    };
+}
+
+store! {
+    acquire(claim: &Claim) -> Lease;
+    release(epoch: i64) -> ();
+    position() -> Lease;
+    holder() -> String;
+    fingerprint_key() -> Uuid;
+    load_products(ids: &[ProductId]) -> Snapshot<Vec<ProductView>>;
+    load_balances(ids: &[UserId], keys_since: Timestamp) -> Snapshot<Vec<StoredBalance>>;
+    load_sessions(ids: &[FamilyId]) -> Snapshot<Vec<SessionView>>;
+    last_ids(shard: ShardId) -> Snapshot<LastIds>;
+    revoked_since(since: Timestamp) -> Snapshot<Vec<FamilyId>>;
+    name_holder(name: &UniqueName) -> Snapshot<Option<u64>>;
+    name_holders(namespace: Namespace, names: &[Arc<str>]) -> Snapshot<HashMap<String, u64>>;
+    order(id: OrderId) -> Snapshot<Option<Row<Order>>>;
+    outcome(caller: UserId, fingerprint: [u8; 16]) -> Snapshot<Option<StoredOutcome>>;
+    items(filter: &ItemFilter, page: Page) -> Snapshot<Vec<Row<ProductView>>>;
+    movements(id: ProductId, page: Page) -> Snapshot<Vec<Row<Movement>>>;
+    users(query: Option<&str>, page: Page) -> Snapshot<Vec<Row<BalanceView>>>;
+    entries(id: UserId, page: Page) -> Snapshot<Vec<Row<PostedEntry>>>;
+    orders(filter: OrderFilter, page: Page, lines: usize) -> Snapshot<Vec<Row<Order>>>;
+    pending_orders(after: u64, limit: u32, lines: usize) -> Snapshot<Vec<Row<Order>>>;
+    open_messages(after: u64, limit: u32) -> Snapshot<Vec<Row<OpenMessage>>>;
+    failed_messages(kind: Option<MessageKind>, page: Page) -> Snapshot<Vec<Row<OpenMessage>>>;
+    attempt_errors(ids: &[MessageId]) -> Snapshot<Vec<AttemptError>>;
+    succeeded_messages() -> Snapshot<BTreeMap<MessageKind, u64>>;
+    withdrawal(id: WithdrawalId) -> Snapshot<Option<Row<Withdrawal>>>;
+    withdrawals(user_id: Option<UserId>, page: Page) -> Snapshot<Vec<Row<Withdrawal>>>;
+    pending_withdrawals(after: u64, limit: u32) -> Snapshot<Vec<Row<Withdrawal>>>;
+    load_distributors(ids: &[UserId]) -> Snapshot<Vec<DistributorView>>;
+    distributors(rank: Option<Rank>, after: UserId, limit: u32) -> Snapshot<Vec<UserId>>;
+    upgrades(id: UserId, page: Page) -> Snapshot<Vec<Row<(Upgrade, Timestamp)>>>;
+    levels() -> Snapshot<Levels>;
+    plan_list() -> Snapshot<PlanList>;
+    plans(page: Page) -> Snapshot<Vec<Row<Plan>>>;
+    load_accounts(ids: &[AccountId]) -> Snapshot<Vec<AccountView>>;
+    accounts(filter: AccountFilter, page: Page) -> Snapshot<Vec<Row<AccountView>>>;
+    transitions(id: AccountId, page: Page) -> Snapshot<Vec<Row<TransitionRow>>>;
+    free_accounts(after: u64, limit: u32) -> Snapshot<Vec<Row<AccountView>>>;
+    redemptions_by_id(ids: &[RedemptionId]) -> Snapshot<Vec<Row<Redemption>>>;
+    redemptions(filter: RedemptionFilter, page: Page) -> Snapshot<Vec<Row<Redemption>>>;
+    open_redemptions(after: u64, limit: u32) -> Snapshot<Vec<Row<Redemption>>>;
+    redemption_batch(id: BatchId) -> Snapshot<Option<StoredBatch>>;
+    audit() -> Snapshot<Vec<Check>>;
+    stock_sums(after: ProductId, limit: u32) -> Snapshot<Vec<StockSum>>;
+    prune_keys(epoch: i64, before: Timestamp) -> ();
+}
+
+/// Where a store has come to, whatever the line does.
+pub fn stands_at(store: &SimulatedStore) -> Seq {
+    at_once(store.inner.position()).map_or(Seq::ZERO, |lease| lease.watermark)
+}
