@@ -125,6 +125,7 @@ fn every_operation_is_closed_to_whom_it_is_not_for_and_open_to_whom_it_is_for() 
     let table = access::table(&operations);
     let corpus = corpus(&scene);
     genuine(&scene).get("/admin/owners").expect(200);
+    expect_told_to_ann(&scene, &operations);
     let before = scene.state();
     let mut refused = 0;
     for operation in &operations {
@@ -154,6 +155,18 @@ fn every_operation_is_closed_to_whom_it_is_not_for_and_open_to_whom_it_is_for() 
     }
     scene.server.expect_clean_audit();
     proof("access", [operations.len(), refused, let_in], [70, 1_600, 80]);
+}
+
+/// Ann's own reads tell what nobody else is told, or its absence elsewhere shows nothing.
+#[track_caller]
+fn expect_told_to_ann(scene: &Scene, operations: &[Operation]) {
+    let own = ["/balance", "/auth/me", "/orders", "/withdrawals", "/redemptions", "/batches/{id}"];
+    for operation in operations.iter().filter(|it| it.method == "GET" && !it.path.contains("/users/")) {
+        if own.iter().any(|end| operation.path.ends_with(end)) {
+            let reply = ask(scene, &scene.ann, operation, &scene.anns);
+            assert!(scene.leak(&reply).is_some(), "{} tells Ann nothing: {}", reply.to, reply.text());
+        }
+    }
 }
 
 /// What names its owner in the body: only administrators may name somebody else.

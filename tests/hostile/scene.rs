@@ -132,17 +132,20 @@ impl Scene {
         });
     }
 
-    /// Nothing that Ann alone may know stands in a reply to somebody else.
-    #[track_caller]
-    pub fn expect_no_leak(&self, reply: &Reply) {
+    /// What a reply tells that Ann alone may know.
+    pub fn leak(&self, reply: &Reply) -> Option<String> {
         let anns = &self.anns;
         let amounts = [self.ann.balance().to_string(), FUNDS.to_string(), WITHDRAWN.to_string()];
         let owner = format!("\"user_id\":{}", anns.user);
         let secrets = [&self.ann.email, &anns.order, &anns.withdrawal, &anns.redemption, &anns.batch, &owner];
         let (text, name) = (reply.text(), "Unmentioned".to_owned());
-        for secret in secrets.into_iter().chain(&amounts).chain([&name]) {
-            assert!(!text.contains(secret.as_str()), "{} tells {secret}: {text}", reply.to);
-        }
+        secrets.into_iter().chain(&amounts).chain([&name]).find(|it| text.contains(it.as_str())).cloned()
+    }
+
+    #[track_caller]
+    pub fn expect_no_leak(&self, reply: &Reply) {
+        let leak = self.leak(reply);
+        assert!(leak.is_none(), "{} tells {leak:?}: {}", reply.to, reply.text());
     }
 
     /// All that Ann has, as an administrator sees it.

@@ -105,7 +105,7 @@ fn weather(store: Store, dice: &mut Dice, kills: usize) -> [usize; 3] {
                 scope.spawn(|| storm.rages(&buyers, item));
             }
             if round < kills {
-                let due = whole * (round + 1) / (kills + 2) - WORKERS * round;
+                let due = (whole * (round + 1) / (kills + 2)).saturating_sub(WORKERS * round);
                 eventually("enough is acknowledged", || {
                     (storm.acks.load(Ordering::Relaxed) >= due).then_some(())
                 });
