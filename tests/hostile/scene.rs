@@ -120,16 +120,11 @@ impl Scene {
         self.server.health()["journal"]["appended"].as_u64().expect("a position")
     }
 
-    /// Waits until nothing is done in the background. Cards wait for a provider that there is not.
+    /// The scene without anything that could be done in the background, so that the journal grows by requests only.
     #[track_caller]
-    pub fn settles(&self) {
-        eventually("nothing is left to be done", || {
-            let stats = self.admin.get("/messages/stats").expect(200);
-            let kinds = stats["by_kind"].as_object().expect("kinds").iter();
-            let under_way = |stats: &Value| ["ready", "delayed", "running"].iter().any(|it| stats[it] != 0);
-            let mut others = kinds.filter(|(kind, _)| *kind != "redeem_card");
-            (!others.any(|(_, stats)| under_way(stats))).then_some(())
-        });
+    pub fn at_rest(self) -> Self {
+        self.admin.delete(&self.anns.put_in("/messages/failed/{id}")).expect(204);
+        self
     }
 
     /// What a reply tells that Ann alone may know.
