@@ -288,6 +288,28 @@ fn nothing_banned_is_called_or_left_behind() {
 }
 
 #[test]
+fn no_two_schemas_of_the_document_have_one_name() {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut complaints = Vec::new();
+    for (file, text) in files("src", "rs") {
+        let mut is_schema = false;
+        for (_, line) in code(&text) {
+            is_schema |= line.contains("derive(") && line.contains("ToSchema");
+            let words: Vec<_> = line.split(|it: char| !it.is_ascii_alphanumeric()).collect();
+            let name = words.iter().position(|word| ["struct", "enum"].contains(word));
+            let Some(name) = name.filter(|_| is_schema).and_then(|at| words.get(at + 1)) else { continue };
+            is_schema = false;
+            if let Some(other) = seen.insert((*name).to_owned(), file.clone()) {
+                complaints
+                    .push(format!("{file}: {name} is also in {other}; the document has one of the two"));
+            }
+        }
+    }
+    assert!(seen.len() > 30, "only {} schemas were found", seen.len());
+    assert_none(&complaints);
+}
+
+#[test]
 fn both_stores_have_the_same_migrations() {
     let names = |folder: &str| -> BTreeSet<String> {
         let below = files(folder, "sql");

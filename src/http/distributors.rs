@@ -196,7 +196,7 @@ async fn set_levels(web: Web, admin: Admin, terms: Terms, body: Body<LevelsDto>)
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct BatchDto {
+struct BatchCheckDto {
     /// Only distributors on this rank.
     level: Option<i64>,
     /// 1-10,000.
@@ -211,7 +211,7 @@ struct Wanted {
     after: UserId,
 }
 
-impl Input for BatchDto {
+impl Input for BatchCheckDto {
     type Domain = Wanted;
 
     fn parse(self, checks: &mut Checks) -> Option<Wanted> {
@@ -237,10 +237,10 @@ struct CheckedView {
 }
 
 /// Queues checks of many distributors that have withdrawn something.
-#[utoipa::path(tag = "withdrawals", request_body = BatchDto, responses((status = 202, body = CheckedView)),
+#[utoipa::path(tag = "withdrawals", request_body = BatchCheckDto, responses((status = 202, body = CheckedView)),
     security(("bearer" = [])))]
 #[post("/upgrades/batch-check")]
-async fn batch_check(web: Web, admin: Admin, terms: Terms, body: Body<BatchDto>) -> Answer {
+async fn batch_check(web: Web, admin: Admin, terms: Terms, body: Body<BatchCheckDto>) -> Answer {
     let Wanted { rank, limit, after } = body.0;
     let reply = web.engine().batch_check(terms.by(&admin.0), rank, after, limit).await?;
     let Outcome::Batch(Batch { count: checked, next_after }) = reply.outcome else {

@@ -92,7 +92,7 @@ impl Input for ResolutionDto {
 
 /// Why a card was not redeemed, or is in doubt.
 #[derive(Serialize, ToSchema)]
-struct FailureView<'a> {
+struct CardFailureView<'a> {
     #[schema(pattern = "^(refused|resolved|in_doubt)$")]
     code: &'a str,
     detail: &'a str,
@@ -113,7 +113,7 @@ struct RedemptionView<'a> {
     amount: Option<i64>,
     /// The user's share of the amount.
     payout: Option<i64>,
-    failure: Option<FailureView<'a>>,
+    failure: Option<CardFailureView<'a>>,
     /// How often the provider was asked to take the card, as far as that is written down: with a doubt and with the end.
     attempts: u32,
     #[serde(serialize_with = "rfc3339")]
@@ -129,7 +129,7 @@ impl<'a> RedemptionView<'a> {
         let failure = card
             .failure
             .as_ref()
-            .map(|failure| FailureView { code: &failure.code, detail: failure.detail.as_str() });
+            .map(|failure| CardFailureView { code: &failure.code, detail: failure.detail.as_str() });
         Self {
             id: card.id.get(),
             user_id: card.user_id.get(),

@@ -143,6 +143,11 @@ impl Actor {
         Self { http: self.http.clone(), token: None }
     }
 
+    /// The token, for requests that are written by hand.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// A request to a path below `/api/v1`.
     pub fn call(&self, method: &'static str, path: &str) -> Call<'_> {
         self.call_at(method, format!("/api/v1{path}"))

@@ -140,6 +140,12 @@ impl Connection {
         }
     }
 
+    /// Ends the connection with a reset, as a client that crashes or means harm does.
+    pub fn reset(self) -> io::Result<()> {
+        rustix::net::sockopt::set_socket_linger(self.stream.get_ref(), Some(std::time::Duration::ZERO))?;
+        Ok(())
+    }
+
     /// Reads what the server says until it closes the connection.
     pub fn read_to_close(&mut self, said: &mut Vec<u8>) -> io::Result<usize> {
         self.stream.read_to_end(said)
