@@ -71,6 +71,15 @@ mod cage {
         static OUT: Cell<Option<Canary>> = const { Cell::new(None) };
     }
 
+    /// Ends a bug, also when it ends in a panic.
+    struct Caught;
+
+    impl Drop for Caught {
+        fn drop(&mut self) {
+            OUT.set(None);
+        }
+    }
+
     impl Canary {
         /// Whether this bug is on, on this thread.
         pub fn sings(self) -> bool {
@@ -79,10 +88,9 @@ mod cage {
 
         /// Runs with this bug. Only what happens on the calling thread has it.
         pub fn let_out<T>(self, run: impl FnOnce() -> T) -> T {
+            let _caught = Caught;
             OUT.set(Some(self));
-            let result = run();
-            OUT.set(None);
-            result
+            run()
         }
     }
 }

@@ -26,6 +26,7 @@ macro_rules! each {
             #[test]
             fn $name() {
                 let (runs, wrong) = found(Canary::$canary).expect("it is found");
+                assert_eq!(run(runs).wrong, None, "it is not the canary that is found");
                 println!("proof: tier=canary what={} runs={runs} wrong={wrong:.160}", stringify!($canary));
             }
         )*

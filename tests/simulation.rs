@@ -9,7 +9,7 @@ use purser::journal::simulated::{EIO, Fault, Kind};
 use simulation::run::{Figures, Single, run, run_with_one};
 use simulation::store::Lost;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -19,14 +19,27 @@ fn setting(name: &str, default: u64) -> u64 {
     }
 }
 
+/// After a failure nobody begins another run.
+struct Failed<'a>(&'a AtomicBool);
+
+impl Drop for Failed<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_or(std::thread::panicking(), Ordering::Relaxed);
+    }
+}
+
 /// Runs each of the numbers from the first on, on as many threads as there are processors, until one says that it was the last.
 fn each(first: u64, one: impl Fn(u64) -> Option<Figures> + Sync) -> Figures {
     let (next, total) = (AtomicU64::new(first), Mutex::new(Figures::default()));
+    let has_failed = AtomicBool::new(false);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(figures) = one(next.fetch_add(1, Ordering::Relaxed)) {
+                let _failed = Failed(&has_failed);
+                while !has_failed.load(Ordering::Relaxed)
+                    && let Some(figures) = one(next.fetch_add(1, Ordering::Relaxed))
+                {
                     *total.lock().expect("no panic") += figures;
                 }
             });
@@ -76,18 +89,19 @@ type Place = fn(u64) -> Single;
 #[test]
 fn every_operation_on_the_disk_and_every_call_of_the_store_goes_wrong_once() {
     let stride = setting("PURSER_SIMULATION_STRIDE", 5);
-    let places: [(&str, Place); 7] = [
-        ("power-cut-at-each-operation", |n| Single::Disk(None, n, Fault::Crash)),
-        ("error-at-each-write", |n| Single::Disk(Some(Kind::Write), n, Fault::Once(EIO))),
-        ("error-at-each-sync", |n| Single::Disk(Some(Kind::SyncFile), n, Fault::Once(EIO))),
-        ("errors-from-each-sync-on", |n| Single::Disk(Some(Kind::SyncFile), n, Fault::ForEver(EIO))),
-        ("error-at-each-sync-of-the-directory", |n| {
+    // Beside each how many places there are at least, so that none shrinks away.
+    let places: [(&str, u64, Place); 7] = [
+        ("power-cut-at-each-operation", 60, |n| Single::Disk(None, n, Fault::Crash)),
+        ("error-at-each-write", 25, |n| Single::Disk(Some(Kind::Write), n, Fault::Once(EIO))),
+        ("error-at-each-sync", 25, |n| Single::Disk(Some(Kind::SyncFile), n, Fault::Once(EIO))),
+        ("errors-from-each-sync-on", 25, |n| Single::Disk(Some(Kind::SyncFile), n, Fault::ForEver(EIO))),
+        ("error-at-each-sync-of-the-directory", 1, |n| {
             Single::Disk(Some(Kind::SyncDirectory), n, Fault::Once(EIO))
         }),
-        ("each-call-of-the-store-lost", |n| Single::Store(n, Lost::Before)),
-        ("each-answer-of-the-store-lost", |n| Single::Store(n, Lost::After)),
+        ("each-call-of-the-store-lost", 30, |n| Single::Store(n, Lost::Before)),
+        ("each-answer-of-the-store-lost", 30, |n| Single::Store(n, Lost::After)),
     ];
-    for (what, place) in places {
+    for (what, least, place) in places {
         let figures = each(0, |index| {
             // Not each place unless that is asked for: a run takes a moment.
             let n = index * stride;
@@ -96,7 +110,8 @@ fn every_operation_on_the_disk_and_every_call_of_the_store_goes_wrong_once() {
             Some(verdict.figures)
         });
         tell(what, &figures);
-        assert!(figures.runs > 0 && figures.acknowledged > 0, "too little was tried: {figures:?}");
+        assert!(figures.runs >= least.div_ceil(stride), "{what}: too little was tried: {figures:?}");
+        assert!(figures.acknowledged > 0, "{what}: too little was tried: {figures:?}");
     }
 }
 
@@ -105,6 +120,7 @@ fn the_same_seed_is_the_same_run() {
     let first = setting("PURSER_SIMULATION_FIRST", 1_000);
     for seed in first..first + 12 {
         let (one, other) = (run(seed), run(seed));
+        assert_eq!((&one.wrong, one.journal.len()), (&other.wrong, other.journal.len()), "seed {seed}");
         for (record, again) in one.journal.iter().zip(&other.journal) {
             assert_eq!(record, again, "seed {seed}");
         }

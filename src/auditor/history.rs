@@ -193,11 +193,7 @@ impl History<'_> {
         if as_of > self.seen.last {
             return Err(format!("read as of record {as_of}, which is not there"));
         }
-        if was(from) && was(from.max(as_of)) {
-            Ok(())
-        } else {
-            Err(format!("never so between {from} and {to}"))
-        }
+        if was(from.max(as_of)) { Ok(()) } else { Err(format!("never so between {from} and {to}")) }
     }
 
     /// Orders and transfers of these users that no "done" explains are those that nobody heard of.

@@ -43,7 +43,7 @@ pub(super) struct Parts {
 /// Starts the journal's threads, the owners' and the write-behind, and whatever runs beside them.
 pub(super) async fn assemble(parts: Parts) -> Result<(Engine, Option<Hands>), StartError> {
     let Parts { foundation, recovered, lease, next } = parts;
-    let Foundation { options, clock, directory, disk, secret, store, keeper } = foundation;
+    let Foundation { options, clock, disk, secret, store, keeper, directory } = foundation;
     let runtime = keeper.handle();
     let failed = |error| StartError::Directory { path: options.data_dir.clone(), error };
     let halt = Arc::new(Halt::default());

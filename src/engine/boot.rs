@@ -73,11 +73,12 @@ async fn gap(first: Seq, last: Seq, watermark: Seq, store: &dyn Store) -> StartE
 pub(super) struct Foundation {
     pub options: EngineOptions,
     pub clock: Arc<dyn Clock>,
-    pub directory: DataDir,
     pub disk: Arc<dyn Disk>,
     pub secret: Vec<u8>,
     pub store: Arc<dyn Store>,
     pub keeper: RuntimeKeeper,
+    /// The last to go: nobody else may begin before the store is closed.
+    pub directory: DataDir,
 }
 
 /// See [`Engine::start_with`].
@@ -99,7 +100,7 @@ pub(super) async fn start(
         let (choice, path, runtime) = (options.store.clone(), options.data_dir.clone(), handle.clone());
         run_blocking(&handle, move || runtime.block_on(open_store(&choice, &path))).await??
     };
-    let foundation = Foundation { options, clock, directory, disk, secret, store, keeper };
+    let foundation = Foundation { options, clock, disk, secret, store, keeper, directory };
     Ok(start_on(foundation, survey, progress).await?.0)
 }
 
@@ -113,7 +114,7 @@ pub(super) async fn start_here(
     let directory = DataDir::open(&options.data_dir)?;
     let (survey, secret) = (reader::survey(disk.as_ref())?, secret_of(&options, &directory)?);
     let keeper = RuntimeKeeper::here();
-    let foundation = Foundation { options, clock, directory, disk, secret, store, keeper };
+    let foundation = Foundation { options, clock, disk, secret, store, keeper, directory };
     match start_on(foundation, survey, Arc::new(|_, _| {})).await? {
         (engine, Some(hands)) => Ok((engine, hands)),
         (_, None) => unreachable!("a journal that is here is moved by hand"),

@@ -25,7 +25,7 @@ pub enum Step {
     Written,
     /// These are durable now.
     Synced(Vec<Arc<Record>>),
-    /// The journal was closed, and all of it is durable.
+    /// The journal was closed, and all that was queued is durable, unless the engine halted.
     Ended,
 }
 

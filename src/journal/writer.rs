@@ -203,9 +203,12 @@ impl Writer {
     /// Writes as many records from the front as fit the segment, as one frame.
     pub fn write(&mut self, rest: &VecDeque<Pending>) -> Result<Frame, HaltReason> {
         let mut records = self.fill(rest);
-        if records == 0 {
+        if records == 0 && self.current.offset > segment::HEADER_BYTES as u64 {
             self.next_segment()?;
             records = self.fill(rest);
+        }
+        if records == 0 {
+            return Err(HaltReason::Write("a record is larger than a segment".into()));
         }
         let bytes = self.builder.finish(self.current.number);
         self.current
@@ -261,9 +264,6 @@ impl Writer {
     }
 
     fn next_segment(&mut self) -> Result<(), HaltReason> {
-        if self.current.offset == segment::HEADER_BYTES as u64 {
-            return Err(HaltReason::Write("a record is larger than a segment".into()));
-        }
         let gone = |_| HaltReason::Write("no further segment could be prepared".into());
         self.current = self.spares.recv().map_err(gone)?;
         let _ = self.errands.send(Errand::Opened { segment: self.current.number, last: self.last });

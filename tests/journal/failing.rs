@@ -111,3 +111,20 @@ fn a_recovery_that_fails_can_be_repeated() {
         assert_eq!(written.last().map(|record| record.seq), Some(Seq::new(29)));
     }
 }
+
+#[test]
+fn a_record_larger_than_a_segment_halts_the_journal_instead_of_eating_its_segments() {
+    let disk = SimulatedDisk::new(3);
+    let rig = Rig::open(&disk).expect("a journal");
+    crate::space::wait_for_spares(&disk);
+    rig.append(&disk, [record(1)]);
+    let mut large = record(2);
+    let purser::domain::Event::StockMoved(movement) = &mut large.events[0] else {
+        unreachable!("a movement")
+    };
+    movement.reason = Some(purser::domain::text::Text::parse(&"x".repeat(1_500)).expect("a text"));
+    let lost = rig.enqueue(large, rig.reserve(&disk).expect("room"));
+    assert!(!rig.is_acknowledged(lost.seq));
+    assert!(matches!(rig.halt.reason(), Some(HaltReason::Write(_))), "{:?}", rig.halt.reason());
+    rig.journal.close();
+}

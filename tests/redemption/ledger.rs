@@ -93,17 +93,23 @@ pub fn taken_once(attempts: &[Attempt], inquiries: &[Inquiry], amount: u64) {
     assert_eq!(taken.len(), 1, "not taken once: {attempts:?}");
     assert_eq!(taken[0].amount, Some(amount), "{attempts:?}");
     let again = attempts.iter().filter(|attempt| attempt.started_at > taken[0].ended());
-    let is_blind = |attempt: &Attempt| {
-        inquiries.iter().any(|asked| asked.answer != "unknown" && asked.answered_at < attempt.started_at)
+    let before = |attempt: &Attempt, is_unknown: bool| {
+        let answers = inquiries.iter().filter(|asked| (asked.answer == "unknown") == is_unknown);
+        answers.filter(|asked| asked.answered_at < attempt.started_at).count()
     };
     let untaken = ["dropped_before", "not_taken_429", "error_500"];
     let answered = attempts.iter().filter(|attempt| untaken.contains(&attempt.status.as_str())).count();
     let unknown = inquiries.iter().filter(|asked| asked.answer == "unknown").count();
-    if again.clone().next().is_some() {
-        assert!(unknown > 0, "sent again after it was taken, unasked: {attempts:?} {inquiries:?}");
-    }
     for attempt in again {
-        assert!(!is_blind(attempt), "sent again after it was told to be taken: {attempts:?} {inquiries:?}");
+        assert!(
+            before(attempt, true) > 0,
+            "sent again after it was taken, unasked: {attempts:?} {inquiries:?}"
+        );
+        assert_eq!(
+            before(attempt, false),
+            0,
+            "sent again after it was told to be taken: {attempts:?} {inquiries:?}"
+        );
         assert_eq!(attempt.status, "repeated", "{attempts:?}");
     }
     assert!(attempts.len() <= 1 + unknown + answered, "sent without need: {attempts:?} {inquiries:?}");

@@ -4,7 +4,7 @@
 use super::chance::Chance;
 use super::clients::{Heard, PRICE, Request};
 use super::plan::{End, Plan};
-use super::run::Run;
+use super::run::{Run, Unheard};
 use super::store::Line;
 use actix_rt::spawn;
 use purser::auditor::{Call as Noted, Told};
@@ -12,11 +12,13 @@ use purser::domain::outcome::Outcome;
 use purser::domain::text::{Email, Name};
 use purser::domain::user::Role;
 use purser::domain::{Money, Stock};
-use purser::engine::{AdjustRequest, Call, Engine, EngineOptions, NewItemRequest, NewUserRequest};
-use purser::journal::HaltReason;
+use purser::engine::{
+    AdjustRequest, Call, Engine, EngineOptions, NewItemRequest, NewUserRequest, StartError,
+};
 use purser::journal::disk::Disk;
 use purser::journal::hands::{Hands, Step};
 use purser::journal::simulated::SimulatedDisk;
+use purser::journal::{HaltReason, ReadError};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -32,7 +34,7 @@ pub enum LifeEnd {
     Stopped,
     /// The engine stopped itself, because of the disk.
     Halted,
-    NotStarted(String),
+    NotStarted,
 }
 
 /// Only a defect makes anything take so long, of simulated time.
@@ -63,11 +65,20 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
         Ok(started) => started,
         Err(error) => {
             clock.end();
-            // A start that nothing was in the way of succeeds.
-            if !plan.is_line_bad_at_start && !store.has_lost() && !disk.has_failed() {
+            // A start that nothing was in the way of succeeds; what does not fit together is never in order.
+            let is_lost = (plan.is_line_bad_at_start && plan.line.is_bad()) || store.has_lost();
+            let may_fail = is_lost || (plan.disk.is_some() && disk.has_failed());
+            let is_temporary = matches!(
+                error,
+                StartError::Journal(ReadError::Io(_) | ReadError::Unprepared { .. })
+                    | StartError::Directory { .. }
+                    | StartError::Unreachable(_)
+                    | StartError::NoRoom { .. }
+            );
+            if !(may_fail && is_temporary) {
                 run.borrow_mut().object(format!("it does not start: {error}"));
             }
-            return LifeEnd::NotStarted(error.to_string());
+            return LifeEnd::NotStarted;
         }
     };
     store.set_line(plan.line);
@@ -81,7 +92,8 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     }
     let (cut, mut is_cut) = watch::channel(false);
     let chance = run.borrow_mut().chance.branch();
-    spawn(move_journal(hands, engine.clone(), run.clone(), disk.clone(), plan.pause, chance, cut));
+    let mut moving =
+        spawn(move_journal(hands, engine.clone(), run.clone(), disk.clone(), plan.pause, chance, cut));
     if plan.jumps > 0 {
         spawn(jump(run.clone(), plan.jumps));
     }
@@ -93,11 +105,15 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     };
     let after = match plan.end {
         End::PowerCut(after) | End::Killed(after) => after,
-        End::Stopped => DEADLINE * 4,
+        End::Stopped => DEADLINE * 4 + REST,
     };
     let end = tokio::select! {
         biased;
         Ok(_) = is_cut.wait_for(|cut| *cut) => LifeEnd::PowerCut,
+        Err(error) = &mut moving => {
+            run.borrow_mut().object(format!("what moves the journal panics: {error}"));
+            LifeEnd::Killed
+        }
         reason = engine.halted() => halted(&run, &disk, &plan, reason).await,
         () = sleep(after) => match plan.end {
             End::PowerCut(_) => LifeEnd::PowerCut,
@@ -124,7 +140,8 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
 
 /// Only the disk may stop an engine; those who wait are told.
 async fn halted(run: &Shared, disk: &SimulatedDisk, plan: &Plan, reason: HaltReason) -> LifeEnd {
-    let is_due = matches!(reason, HaltReason::Write(_) | HaltReason::Sync(_)) && disk.has_failed();
+    let may_fail = plan.disk.is_some() && disk.has_failed();
+    let is_due = matches!(reason, HaltReason::Write(_) | HaltReason::Sync(_)) && may_fail;
     if !is_due {
         run.borrow_mut().object(format!("it halts: {reason}, {plan:?}"));
     }
@@ -252,29 +269,38 @@ async fn ask(engine: Engine, run: Shared, requests: u64, thinking: Duration) {
             let key = (request.caller().is_some() && chance.percent(50)).then(|| format!("key {}", run.keys));
             (request, key)
         };
-        let place = note(&run, &request);
+        let place = note(&run, &request, key.as_ref());
         let answer = request.send(&engine, key.as_deref()).await;
-        take(&run, place, (request, key), answer);
+        take(&run, place, &request, key.as_ref(), answer);
     }
 }
 
-/// What was asked under a key and not answered, until it is.
+/// What was asked under a key and not answered, until it is: also what a crash has cut off.
 async fn ask_again(engine: &Engine, run: &Shared) {
-    let unheard = std::mem::take(&mut run.borrow_mut().unheard);
-    for (place, request, key) in unheard {
+    let unheard = run.borrow().unheard.clone();
+    for Unheard { place, request, key } in unheard {
         for _ in 0..40 {
             let invoked = run.borrow_mut().tick();
-            run.borrow_mut().unheard.push((place, request.clone(), key.clone()));
             let (heard, outcome) = request.send(engine, Some(&key)).await;
-            run.borrow_mut().unheard.retain(|(other, _, _)| *other != place);
-            if let Heard::Told(told) = heard {
-                let mut shared = run.borrow_mut();
-                let returned = shared.tick();
-                shared.calls[place] = Noted { invoked, returned, told, ..shared.calls[place].clone() };
-                keep(&mut shared, &request, outcome);
-                break;
+            let mut shared = run.borrow_mut();
+            match heard {
+                Heard::Told(told) => {
+                    let returned = shared.tick();
+                    shared.unheard.retain(|other| other.key != key);
+                    if let Some(place) = place {
+                        shared.calls[place] =
+                            Noted { invoked, returned, told, ..shared.calls[place].clone() };
+                    }
+                    keep(&mut shared, &request, outcome);
+                    break;
+                }
+                Heard::Wrong(wrong) => {
+                    shared.object(format!("{wrong}: {request:?}"));
+                    break;
+                }
+                Heard::NotNow | Heard::Unknown => {}
             }
-            run.borrow_mut().unheard.push((place, request.clone(), key.clone()));
+            drop(shared);
             // A store that is away answers again some time.
             sleep(Duration::from_millis(100)).await;
         }
@@ -282,19 +308,25 @@ async fn ask_again(engine: &Engine, run: &Shared) {
 }
 
 /// Takes note of a call that begins.
-fn note(run: &Shared, request: &Request) -> Option<usize> {
+fn note(run: &Shared, request: &Request, key: Option<&String>) -> Option<usize> {
     let mut run = run.borrow_mut();
-    let (user, ask) = request.ask()?;
     let invoked = run.tick();
-    run.calls.push(Noted { user, ask, invoked, returned: u64::MAX, told: Told::Nothing });
-    Some(run.calls.len() - 1)
+    let place = request.ask().map(|(user, ask)| {
+        run.calls.push(Noted { user, ask, invoked, returned: u64::MAX, told: Told::Nothing });
+        run.calls.len() - 1
+    });
+    if let Some(key) = key {
+        run.unheard.push(Unheard { place, request: request.clone(), key: key.clone() });
+    }
+    place
 }
 
 /// Takes note of what came of it.
 fn take(
     run: &Shared,
     place: Option<usize>,
-    (request, key): (Request, Option<String>),
+    request: &Request,
+    key: Option<&String>,
     (heard, outcome): (Heard, Option<Outcome>),
 ) {
     let mut run = run.borrow_mut();
@@ -302,18 +334,14 @@ fn take(
     let told = match heard {
         Heard::Told(told) => told,
         Heard::NotNow => Told::Refused,
-        Heard::Unknown => {
-            if let (Some(place), Some(key)) = (place, key) {
-                run.unheard.push((place, request, key));
-            }
-            return;
-        }
+        Heard::Unknown => return,
         Heard::Wrong(wrong) => return run.object(format!("{wrong}: {request:?}")),
     };
+    run.unheard.retain(|other| Some(&other.key) != key);
     if let Some(place) = place {
         (run.calls[place].returned, run.calls[place].told) = (returned, told);
     }
-    keep(&mut run, &request, outcome);
+    keep(&mut run, request, outcome);
 }
 
 /// What later requests can be about.
@@ -354,9 +382,9 @@ async fn settle(engine: &Engine, run: &Shared) {
             run.borrow_mut().object(format!("held without traffic: {owner:?}"));
         }
     }
-    let looked: Vec<_> = run.borrow().unheard.iter().map(|(place, _, _)| *place).collect();
-    if !looked.is_empty() {
-        run.borrow_mut().object(format!("{} keyed requests are never answered", looked.len()));
+    let unheard = run.borrow().unheard.clone();
+    if !unheard.is_empty() {
+        run.borrow_mut().object(format!("never answered: {unheard:?}"));
     }
     match engine.audit().await {
         Ok(read) => {

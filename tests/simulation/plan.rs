@@ -1,5 +1,5 @@
-//! What goes wrong in one life of a simulated engine. Each run has its own mixture: most kinds of trouble are off in most runs,
-//! so that none hides another.
+//! What goes wrong in one life of a simulated engine. Each run has its own mixture of troubles, others being off, so that none
+//! always hides another.
 
 use super::chance::Chance;
 use super::clients::Room;

@@ -2,7 +2,7 @@
 //! judgement over all of it. Everything follows from the seed.
 
 use super::chance::Chance;
-use super::clients::Shop;
+use super::clients::{Request, Shop};
 use super::clock::SimulatedClock;
 use super::life::{self, LifeEnd};
 use super::plan::{Mixture, Plan};
@@ -82,8 +82,14 @@ impl Figures {
     }
 }
 
-/// A request that nobody heard the answer of: its place among the calls, and its key.
-pub type Unheard = (usize, super::clients::Request, String);
+/// A request under a key that nobody has heard the answer of.
+#[derive(Clone, Debug)]
+pub struct Unheard {
+    /// Among the calls, if it is of a kind that histories have.
+    pub place: Option<usize>,
+    pub request: Request,
+    pub key: String,
+}
 
 /// What outlives an engine's life.
 pub struct Run {
@@ -213,7 +219,7 @@ pub fn run_with_one(seed: u64, single: Single) -> Option<Verdict> {
     };
     let plans = vec![Mixture::plan_with(disk)];
     let verdict = live_all(Chance::new(seed), mixture, plans, Some(single));
-    verdict.has_failed.then_some(verdict)
+    (verdict.has_failed || verdict.wrong.is_some()).then_some(verdict)
 }
 
 fn live_all(mut chance: Chance, mixture: Mixture, plans: Vec<Plan>, single: Option<Single>) -> Verdict {
@@ -283,6 +289,9 @@ fn live(
     run.figures.lives += 1;
     let has_failed = may_fail && disk.has_failed();
     run.figures.disk_faults += u64::from(has_failed);
+    if is_last && !matches!(ended, LifeEnd::Stopped) {
+        run.object("the last life does not end in order");
+    }
     let is_dead = disk.list().is_err();
     run.figures.disk_errors += u64::from(has_failed && !is_dead);
     let power_cut = is_dead
@@ -300,11 +309,8 @@ fn live(
                 run.figures.halts += 1;
                 seed.is_multiple_of(4)
             }
-            LifeEnd::NotStarted(error) => {
+            LifeEnd::NotStarted => {
                 run.figures.failed_starts += 1;
-                if is_last && run.wrong.is_none() {
-                    run.object(format!("it does not start: {error}"));
-                }
                 seed.is_multiple_of(2)
             }
         };

@@ -60,16 +60,21 @@ pub struct Line {
     pub lost_before: u64,
     /// The call takes effect and the answer is lost.
     pub lost_after: u64,
-    /// The answer takes longer than anybody waits for it.
+    /// The answer takes so long that the store counts as out of reach, and reads give up.
     pub hanging: u64,
-    /// Of all time, the store is away.
+    /// Nobody is there, and it takes a while to find out.
     pub away: u64,
+}
+
+impl Line {
+    pub const fn is_bad(&self) -> bool {
+        self.lost_before + self.lost_after + self.hanging + self.away > 0
+    }
 }
 
 /// What happened on the line.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct LineFigures {
-    pub commits: u64,
     pub lost_before: u64,
     pub lost_after: u64,
     pub hung: u64,
@@ -253,7 +258,6 @@ macro_rules! store {
                 if Canary::WatermarkApart.sings() && applied.is_err() {
                     self.take_watermark_back(batch);
                 }
-                self.line.lock().expect("no panic").2.commits += u64::from(applied.is_ok());
                 applied
             }
             $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {

@@ -156,12 +156,9 @@ impl Cards {
 
     /// How a redemption ended; `None` if nothing was taken or refused for it.
     pub async fn outcome(&self, redemption_id: Uuid) -> Option<Outcome> {
-        let redemption = self.known().redemptions.get(&redemption_id).cloned();
-        let known = match &redemption {
-            Some(redemption) => Some(redemption.lock().await),
-            None => None,
-        };
-        let outcome = known.as_deref().copied().flatten();
+        let redemption = self.known().redemptions.entry(redemption_id).or_default().clone();
+        let known = redemption.lock().await;
+        let outcome = *known;
         let answer = match outcome {
             Some(Outcome::Taken { .. }) => "taken",
             Some(Outcome::Refused { .. }) => "refused",
