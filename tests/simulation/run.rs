@@ -252,6 +252,7 @@ fn live_all(mut chance: Chance, mixture: Mixture, plans: Vec<Plan>, single: Opti
     }
     let has_failed =
         run.borrow().figures.disk_faults > 0 || matches!(single, Some(Single::Store(..))) && store.has_lost();
+    store.lose_nothing();
     if run.borrow().wrong.is_none() {
         disk = live(&run, disk, Mixture::last(), directory, chance.next());
         let mut run = run.borrow_mut();

@@ -134,6 +134,11 @@ impl SimulatedStore {
         *self.planned.lock().expect("no panic") = (Some((nth, lost)), false);
     }
 
+    /// Takes the plan back.
+    pub fn lose_nothing(&self) {
+        self.planned.lock().expect("no panic").0 = None;
+    }
+
     /// Whether a call was lost that was planned to be.
     pub fn has_lost(&self) -> bool {
         self.planned.lock().expect("no panic").1
