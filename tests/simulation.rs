@@ -1,6 +1,7 @@
 //! The engine on a simulated disk, before a store whose line fails, with a clock that jumps: thousands of short lives, each made
-//! anew from one seed, and each judged by the auditor. `PURSER_SIMULATION_SEEDS` makes it longer, `PURSER_SIMULATION_FIRST` begins
-//! at another seed; a failing run names its own.
+//! anew from one seed, and each judged by the auditor. `PURSER_SIMULATION_SEEDS` or `PURSER_SIMULATION_SECONDS` make it longer,
+//! `PURSER_SIMULATION_FIRST` begins at another seed, `PURSER_SIMULATION_STRIDE=1` takes every place of the loops; a failing run
+//! names its seed.
 
 #[path = "simulation/mod.rs"]
 mod simulation;
