@@ -16,6 +16,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{PgPool, Postgres};
 use std::collections::HashMap;
+use std::time::Duration;
 use uuid::Uuid;
 
 pub type Found<T> = Result<Snapshot<T>, StoreError>;
@@ -25,22 +26,16 @@ pub type Found<T> = Result<Snapshot<T>, StoreError>;
 pub struct Reading {
     conn: PoolConnection<Postgres>,
     watermark: Seq,
-    is_over: bool,
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.conn.close_on_drop();
-        }
-    }
+    patience: Duration,
 }
 
 impl Reading {
-    /// The first read fixes the snapshot.
-    pub async fn begin(readers: &PgPool) -> Result<Self, StoreError> {
-        let conn = readers.acquire().await.map_err(fault)?;
-        let mut read = Self { conn, watermark: Seq::ZERO, is_over: false };
+    /// The first read fixes the snapshot. `patience`: how long the pool may take afterwards to see whether the connection is
+    /// of further use.
+    pub async fn begin(readers: &PgPool, patience: Duration) -> Result<Self, StoreError> {
+        let mut conn = readers.acquire().await.map_err(fault)?;
+        conn.close_on_drop();
+        let mut read = Self { conn, watermark: Seq::ZERO, patience };
         let begin = sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
         begin.execute(read.conn()).await.map_err(fault)?;
         let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM engine")
@@ -57,7 +52,9 @@ impl Reading {
 
     pub async fn end<T>(mut self, value: T) -> Found<T> {
         lease::rollback(self.conn()).await?;
-        self.is_over = true;
+        // The pool asks the server once more before it lends the connection again. Left to itself it waits for the answer for
+        // ever, and the connection's place with it, if the network falls silent at this moment.
+        tokio::spawn(tokio::time::timeout(self.patience, self.conn.return_to_pool()));
         Ok(Snapshot { value, watermark: self.watermark })
     }
 }
