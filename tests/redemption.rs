@@ -7,6 +7,8 @@ mod support;
 mod accounts;
 #[path = "redemption/batches.rs"]
 mod batches;
+#[path = "redemption/calls.rs"]
+mod calls;
 #[path = "redemption/card_commands.rs"]
 mod card_commands;
 #[path = "redemption/card_secret.rs"]

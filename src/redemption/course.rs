@@ -345,6 +345,7 @@ impl Course {
         let Some(exchange) = &calls.exchange else { return Next::Wait(None) };
         calls.unwritten += 1;
         let (begun, options) = (self.means.clock.now(), &self.means.options);
+        tracing::debug!(redemption = %self.card.id, "a card is sent to the provider");
         let answer = pass.exchange(exchange).await;
         let outcome = match &answer {
             Answer::Taken { .. } => "taken",
@@ -352,7 +353,7 @@ impl Course {
             Answer::NotTaken { .. } => "not_taken",
             Answer::InDoubt { .. } => "in_doubt",
         };
-        observe("exchange", outcome, begun, self.means.clock.now());
+        self.observe("exchange", outcome, begun);
         if !matches!(answer, Answer::NotTaken { .. }) {
             calls.quiet_at = self.means.clock.now().max(begun.plus(options.timeout));
         }
@@ -378,7 +379,7 @@ impl Course {
             Standing::Unknown => "unknown",
             Standing::NoAnswer { .. } => "no_answer",
         };
-        observe("status", outcome, begun, self.means.clock.now());
+        self.observe("status", outcome, begun);
         match standing {
             Standing::Taken { amount } => Next::Ends(Ending::Taken(amount)),
             Standing::Refused { reason } => Next::Ends(refused(reason)),
@@ -386,6 +387,13 @@ impl Course {
             Standing::Unknown if begun >= calls.quiet_at && calls.exchange.is_some() => Next::Send,
             Standing::Unknown | Standing::NoAnswer { .. } => Next::Wait(None),
         }
+    }
+
+    fn observe(&self, call: &'static str, outcome: &'static str, begun: Timestamp) {
+        let seconds = (self.means.clock.now().micros() - begun.micros()) as f64 / 1e6;
+        metrics::histogram!("purser_provider_call_seconds", "call" => call, "outcome" => outcome)
+            .record(seconds);
+        tracing::debug!(redemption = %self.card.id, call, outcome, seconds, "the provider was called");
     }
 
     async fn doubt<'a>(&'a self, intent: &Intent, calls: &mut Calls<'a>, why: &str) -> Result<(), Ended> {
@@ -476,9 +484,4 @@ impl Calls<'_> {
 
 fn refused(reason: Text) -> Ending {
     Ending::Untaken(Arc::new(CardFailure { code: "refused".into(), detail: reason }))
-}
-
-fn observe(call: &'static str, outcome: &'static str, begun: Timestamp, ended: Timestamp) {
-    let seconds = (ended.micros() - begun.micros()) as f64 / 1e6;
-    metrics::histogram!("purser_provider_call_seconds", "call" => call, "outcome" => outcome).record(seconds);
 }

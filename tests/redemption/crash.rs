@@ -1,8 +1,9 @@
 //! A large batch whose server is killed again and again, with a provider that drops, delays and refuses: afterwards the
 //! provider's ledger and ours agree card by card.
 
+use crate::calls::{Call, CallLog, expect_no_blind_send, sends};
 use crate::cards::{card, last4};
-use crate::ledger::{Attempt, Inquiry, taken_once};
+use crate::ledger::{Attempt, taken_for_good};
 use crate::rig::simulator;
 use crate::sentences::{id_of, number};
 use crate::support::api::User;
@@ -41,6 +42,7 @@ fn any_card(dice: &mut Dice) -> (String, Option<u64>) {
 struct Scene<'a> {
     server: &'a Server,
     provider: &'a Simulator,
+    log: &'a CallLog,
     user: &'a User,
     batch: &'a str,
     worth: &'a BTreeMap<String, Option<u64>>,
@@ -56,7 +58,10 @@ fn after_every_kill_9_the_providers_ledger_and_ours_agree_card_by_card() {
         let name = store.name;
         let provider = simulator(&["--latency-ms", "2"]);
         let setup = keeping_its_journal(provider.setup());
+        let log = CallLog::new();
+        let keeper = log.keeper();
         let setup = setup.store(store).env("PURSER__PROVIDER__TIMEOUT_MS", "400");
+        let setup = setup.under(&keeper.each_ref().map(String::as_str));
         let mut server = setup.start();
         let (admin, user) = (server.admin(), server.buyer(0));
         let mut dice = Dice::new(31);
@@ -85,6 +90,7 @@ fn after_every_kill_9_the_providers_ledger_and_ours_agree_card_by_card() {
             let scene = Scene {
                 server,
                 provider: &provider,
+                log: &log,
                 user: &user,
                 batch: &batch,
                 worth: &worth,
@@ -113,18 +119,15 @@ impl Scene<'_> {
         for attempt in self.provider.attempts() {
             attempts.entry(attempt.redemption_id.clone()).or_default().push(attempt);
         }
-        let mut inquiries: BTreeMap<String, Vec<Inquiry>> = BTreeMap::new();
-        for inquiry in self.provider.inquiries() {
-            inquiries.entry(inquiry.redemption_id.clone()).or_default().push(inquiry);
-        }
+        let mut calls = self.log.calls();
         let mut left: BTreeSet<&String> = self.worth.keys().collect();
         let mut amounts = BTreeMap::<String, Vec<u64>>::new();
         for redemption in &redemptions {
             let attempts = attempts.remove(&id_of(redemption)).unwrap_or_default();
             let code = &attempts.first().unwrap_or_else(|| panic!("never sent: {redemption}")).code;
             assert!(left.remove(code), "sent for two redemptions, or never handed in: {attempts:?}");
-            let asked = inquiries.remove(&id_of(redemption)).unwrap_or_default();
-            if let Some(amount) = self.expect_card(redemption, code, &attempts, &asked) {
+            let calls = calls.remove(&id_of(redemption)).unwrap_or_default();
+            if let Some(amount) = self.expect_card(redemption, code, &attempts, &calls) {
                 let account = redemption["account_id"].as_str().expect("an account").to_owned();
                 amounts.entry(account).or_default().push(amount);
             }
@@ -143,16 +146,18 @@ impl Scene<'_> {
         redemption: &Value,
         code: &str,
         attempts: &[Attempt],
-        asked: &[Inquiry],
+        calls: &[Call],
     ) -> Option<u64> {
         assert!(attempts.iter().all(|attempt| attempt.code == code), "two cards as one: {attempts:?}");
         assert_eq!(redemption["code_last4"], last4(code));
         let account = &redemption["account_id"];
         assert!(attempts.iter().all(|attempt| attempt.account == *account), "{redemption} {attempts:?}");
+        assert!(attempts.len() <= sends(calls), "sent by nobody: {attempts:?} {calls:?}");
+        expect_no_blind_send(calls);
         if let Some(amount) = self.worth[code] {
             assert_eq!((&redemption["status"], number(redemption, "amount")), (&"succeeded".into(), amount));
             assert_eq!(number(redemption, "payout"), amount * PAYOUT_BPS / 10_000);
-            taken_once(attempts, asked, amount);
+            taken_for_good(attempts, amount);
             Some(amount)
         } else {
             assert_eq!(redemption["status"], "failed", "{redemption}");

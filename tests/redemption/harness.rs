@@ -1,5 +1,6 @@
 //! The tests' own tools, tested: books that always agree, or a provider that says what it likes, prove nothing.
 
+use crate::calls::{Call, expect_no_blind_send, sends};
 use crate::cards::ok;
 use crate::ledger::{Attempt, Inquiry, at_most_in_a_second, one_at_a_time, taken_once};
 use crate::rig::simulator;
@@ -53,6 +54,17 @@ fn a_card_that_is_not_taken_or_taken_twice_or_sent_after_it_was_taken_is_noticed
         assert!(fails(|| taken_once(&attempts(wrong), &[], 5)), "{wrong:?} passed");
     }
     assert!(fails(|| taken_once(&attempts(&[("taken", 1, 2)]), &[], 6)), "any amount passed");
+}
+
+#[test]
+fn a_send_that_no_answer_allowed_is_noticed() {
+    let heard = |outcome: &str| Call::Heard(outcome.into());
+    let story = [Call::Sent, heard("in_doubt"), heard("unknown"), Call::Sent, heard("not_taken"), Call::Sent];
+    expect_no_blind_send(&story);
+    assert_eq!(sends(&story), 3);
+    for before in [Call::Sent, heard("in_doubt"), heard("taken"), heard("refused"), heard("no_answer")] {
+        assert!(fails(|| expect_no_blind_send(&[before.clone(), Call::Sent])), "after {before:?}");
+    }
 }
 
 #[test]

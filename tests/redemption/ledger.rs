@@ -84,15 +84,25 @@ impl Simulator {
     }
 }
 
-/// Of these attempts to exchange one card one took it, with this amount, and none was made by anybody who could know that. An
-/// attempt that was long under way may take the card behind the back of one who has just been told that nobody has: that one
-/// sends again, and is told what the first attempt came to.
+/// Of these attempts to exchange one card one took it, with this amount, and each that came later was told so. The attempt.
 #[track_caller]
-pub fn taken_once(attempts: &[Attempt], inquiries: &[Inquiry], amount: u64) {
+pub fn taken_for_good(attempts: &[Attempt], amount: u64) -> &Attempt {
     let taken: Vec<_> = attempts.iter().filter(|attempt| attempt.took()).collect();
     assert_eq!(taken.len(), 1, "not taken once: {attempts:?}");
     assert_eq!(taken[0].amount, Some(amount), "{attempts:?}");
-    let again = attempts.iter().filter(|attempt| attempt.started_at > taken[0].ended());
+    for attempt in attempts.iter().filter(|attempt| attempt.started_at > taken[0].ended()) {
+        assert_eq!(attempt.status, "repeated", "{attempts:?}");
+    }
+    taken[0]
+}
+
+/// As [`taken_for_good`], and no attempt was made by anybody who could know that. One that was long under way may take the
+/// card behind the back of one who has just been told that nobody has: that one sends again, and is told what the first
+/// attempt came to.
+#[track_caller]
+pub fn taken_once(attempts: &[Attempt], inquiries: &[Inquiry], amount: u64) {
+    let taken = taken_for_good(attempts, amount);
+    let again = attempts.iter().filter(|attempt| attempt.started_at > taken.ended());
     let before = |attempt: &Attempt, is_unknown: bool| {
         let answers = inquiries.iter().filter(|asked| (asked.answer == "unknown") == is_unknown);
         answers.filter(|asked| asked.answered_at < attempt.started_at).count()
@@ -110,7 +120,6 @@ pub fn taken_once(attempts: &[Attempt], inquiries: &[Inquiry], amount: u64) {
             0,
             "sent again after it was told to be taken: {attempts:?} {inquiries:?}"
         );
-        assert_eq!(attempt.status, "repeated", "{attempts:?}");
     }
     assert!(attempts.len() <= 1 + unknown + answered, "sent without need: {attempts:?} {inquiries:?}");
 }
