@@ -13,6 +13,7 @@ test: ## Find or install what the tests need, then run all of them
 	bash tests/setup.sh
 	cargo test --locked --no-fail-fast
 	cargo test --locked --features canaries --test canaries
+	cargo test --locked --features canaries --test crash every_
 
 MINUTES ?= 60
 
@@ -23,7 +24,7 @@ soak: ## Look for what tests of a few minutes do not find, for MINUTES; prints i
 lint: ## Formatting, clippy and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --features canaries --lib --test canaries -- -D warnings
+	cargo clippy --locked --features canaries --lib --test canaries --test crash -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 fmt: ## Format the whole tree

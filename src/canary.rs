@@ -1,6 +1,10 @@
 //! Deliberate bugs, to prove that the checks can fail: each is a way in which a journal, a store or an owner has gone wrong in a
 //! real system. Without the feature `canaries`, which no release has, none exists; with it none is on until a test says so.
 
+mod moments;
+
+pub use moments::Moment;
+
 /// One bug each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Canary {

@@ -4,6 +4,12 @@ mod support;
 
 #[path = "crash/check.rs"]
 mod check;
+#[cfg(feature = "canaries")]
+#[path = "crash/every_kind.rs"]
+mod every_kind;
+#[cfg(feature = "canaries")]
+#[path = "crash/every_moment.rs"]
+mod every_moment;
 #[path = "crash/every_sync.rs"]
 mod every_sync;
 #[path = "crash/history.rs"]
@@ -12,6 +18,8 @@ mod history;
 mod load;
 #[path = "crash/messages.rs"]
 mod messages;
+#[path = "crash/second_opinion.rs"]
+mod second_opinion;
 
 use load::Shop;
 use support::journal::keeping_its_journal;

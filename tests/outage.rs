@@ -30,6 +30,8 @@ mod postgres_slow;
 mod proof;
 #[path = "outage/proxy.rs"]
 mod proxy;
+#[path = "outage/ready.rs"]
+mod ready;
 #[path = "outage/silence.rs"]
 mod silence;
 #[path = "outage/sql.rs"]

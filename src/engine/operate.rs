@@ -3,7 +3,7 @@
 
 use super::call::Lane;
 use super::{Busy, Call, Durability, EngineError, Reply};
-use crate::canary::Canary;
+use crate::canary::{Canary, Moment};
 use crate::domain::entity::Entity;
 use crate::domain::outcome::Outcome;
 use crate::domain::record::Snapshot;
@@ -216,6 +216,7 @@ impl Inner {
         if !call.unawaited && !Canary::ReplyBeforeDurable.sings() {
             self.ground.durable.wait(seq).await?;
         }
+        Moment::Told.reached();
         let outcome = match committed {
             Committed::Recorded { record, snapshot } => Outcome::of(&record, snapshot.as_ref()),
             Committed::Unchanged { snapshot, .. } => Outcome::unchanged(operation, snapshot.as_ref()),

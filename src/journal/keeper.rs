@@ -5,7 +5,7 @@ use super::disk::{Disk, DiskFile};
 use super::segment;
 use super::space::Space;
 use super::writer::record_bytes_max;
-use crate::canary::Canary;
+use crate::canary::{Canary, Moment};
 use crate::domain::Seq;
 use std::collections::VecDeque;
 use std::io;
@@ -136,6 +136,7 @@ impl Keeper {
                 self.closed.push_front((segment, last));
                 break;
             }
+            Moment::SegmentRemoved.reached();
             removed = true;
         }
         if removed && let Err(error) = self.disk.sync_directory() {

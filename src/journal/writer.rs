@@ -9,7 +9,7 @@ use super::segment;
 use super::space::Space;
 use super::tail::{Pending, Tail};
 use super::{Halt, HaltReason, JournalOptions, Position};
-use crate::canary::Canary;
+use crate::canary::{Canary, Moment};
 use crate::domain::{Record, Seq};
 use std::collections::VecDeque;
 use std::io;
@@ -215,6 +215,7 @@ impl Writer {
             .file
             .write_at(self.current.offset, bytes)
             .map_err(|error| HaltReason::Write(error.to_string()))?;
+        Moment::FrameWritten.reached();
         if Canary::AcknowledgedBeforeSync.sings() {
             self.durable.advance(rest[records - 1].record.seq);
         }
@@ -240,6 +241,7 @@ impl Writer {
             synced = synced.or_else(|_| self.current.file.sync_data());
         }
         synced.map_err(|error| HaltReason::Sync(error.to_string()))?;
+        Moment::FrameSynced.reached();
         metrics::histogram!("purser_journal_fdatasync_seconds").record(begun.elapsed().as_secs_f64());
         let written = frame.bytes;
         self.account(written);
@@ -248,6 +250,7 @@ impl Writer {
             self.last = record.seq;
             self.durable_bytes.fetch_add(written, Ordering::Relaxed);
             self.durable.advance(self.last);
+            Moment::Published.reached();
         }
         // Without a write-behind there is nobody to tell; the journal holds the records all the same.
         let _ = self.durable_records.send(Written { records, bytes: written });

@@ -4,7 +4,7 @@
 use super::hold::KeyGuard;
 use super::mailbox::{AskKey, KeyAnswer};
 use super::slot::Pin;
-use crate::canary::Canary;
+use crate::canary::{Canary, Moment};
 use crate::domain::balance::Balance;
 use crate::domain::order::Order;
 use crate::domain::redemption::Redemption;
@@ -154,6 +154,7 @@ impl BalanceDesk {
                 None if too_many => KeyAnswer::TooMany { oldest: keys.ages.front().map(|(at, _)| *at) },
                 None => {
                     keys.states.insert(fingerprint, KeyState::Running { request, waiting: Vec::new() });
+                    Moment::KeyReserved.reached();
                     KeyAnswer::New(KeyGuard::new(pin, fingerprint, request))
                 }
                 Some(

@@ -8,7 +8,7 @@ use super::mailbox::{
     Settle, Tidy, View,
 };
 use super::slot::Slot;
-use crate::canary::Canary;
+use crate::canary::{Canary, Moment};
 use crate::domain::entity::{Decision, Verdict};
 use crate::domain::{Record, Seq};
 use crate::journal::{Cell, HaltReason};
@@ -81,7 +81,12 @@ impl<K: Kind> Owner<K> {
         if self.ground.halt.is_halted() {
             return;
         }
-        if catch_unwind(AssertUnwindSafe(|| run(self))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| {
+            Moment::Turn(K::NAME).reached();
+            run(self);
+        }))
+        .is_err()
+        {
             self.ground.halt.halt(HaltReason::Panic(format!("the owner of {} {}", K::NAME, self.slot.id)));
             self.ground.journal.abandon();
         }
@@ -107,6 +112,7 @@ impl<K: Kind> Owner<K> {
         match self.entity.claim(&claim.claim, contended) {
             Verdict::Granted(grant) => {
                 let hold = Hold::new(claim.pin, claim.claim);
+                Moment::Held(K::NAME).reached();
                 // If the receiver is gone the guard comes back, is dropped, and releases itself.
                 drop(claim.reply.send(Ok((hold, grant))));
                 Tried::Done
@@ -206,6 +212,7 @@ impl<K: Kind> Owner<K> {
             cells.extend(key_cell);
             (self.ground.journal.enqueue(record, &cells, space), has_callers_balance)
         };
+        Moment::Decided.reached();
         for event in &record.events[..own_count] {
             self.entity.apply(event, record.at);
         }

@@ -5,7 +5,7 @@
 use super::batch::ROWS_MAX;
 use super::replay::{ReplayError, replay};
 use super::{Batch, Lease, Store, StoreError};
-use crate::canary::Canary;
+use crate::canary::{Canary, Moment};
 use crate::domain::{Record, Seq, Timestamp};
 use crate::journal::disk::Disk;
 use crate::journal::writer::Written;
@@ -229,6 +229,7 @@ impl WriteBehind {
         }
         metrics::histogram!("purser_store_flush_seconds").record(begun.elapsed().as_secs_f64());
         metrics::histogram!("purser_store_flush_records").record(records.len() as f64);
+        Moment::BatchKnown.reached();
         self.lease.watermark = batch.to;
         self.reachable(true);
         (self.on_stored)(records);

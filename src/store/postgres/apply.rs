@@ -2,12 +2,14 @@
 
 use super::plan::{Plan, Step};
 use super::{fault, lease};
+use crate::canary::Moment;
 use crate::store::StoreError;
 use sqlx::postgres::PgConnection;
 
 /// Moves the watermark and writes the plan's rows, or nothing at all.
 pub async fn run(conn: &mut PgConnection, epoch: i64, plan: Plan) -> Result<(), StoreError> {
     lease::begin(conn).await?;
+    Moment::BatchBegun.reached();
     let moved =
         sqlx::query("UPDATE engine SET watermark = $1 WHERE id = 1 AND epoch = $2 AND watermark = $3")
             .bind(plan.to)
@@ -25,12 +27,16 @@ pub async fn run(conn: &mut PgConnection, epoch: i64, plan: Plan) -> Result<(), 
             Some((lease, holder)) => StoreError::Fenced { epoch: lease.epoch, holder },
         });
     }
+    Moment::WatermarkMoved.reached();
     for step in plan.steps {
         let Step { sql, values, every } = step;
         let done = sqlx::query_with(sql, values).execute(&mut *conn).await.map_err(fault)?;
         check(done.rows_affected(), every)?;
     }
-    lease::commit(conn).await
+    Moment::RowsWritten.reached();
+    lease::commit(conn).await?;
+    Moment::BatchCommitted.reached();
+    Ok(())
 }
 
 /// Every row that is updated must be there, or the store does not fit the journal.

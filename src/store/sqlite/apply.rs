@@ -2,6 +2,7 @@
 
 use super::chunks::{Step, Template, split};
 use super::{accounts, fault, lease, messages, redemptions, withdrawals};
+use crate::canary::Moment;
 use crate::store::StoreError;
 use crate::store::batch::{Batch, EntryRow, KeyRow, MovementRow, ProductState};
 use crate::store::numbers::int;
@@ -32,6 +33,7 @@ pub(super) const fn update(
 /// Moves the watermark and writes the plan's rows, or nothing at all.
 pub async fn run(conn: &mut SqliteConnection, epoch: i64, plan: Plan) -> Result<(), StoreError> {
     lease::begin(conn).await?;
+    Moment::BatchBegun.reached();
     let moved = sqlx::query("UPDATE engine SET watermark = ? WHERE id = 1 AND epoch = ? AND watermark = ?")
         .bind(plan.to)
         .bind(epoch)
@@ -48,10 +50,14 @@ pub async fn run(conn: &mut SqliteConnection, epoch: i64, plan: Plan) -> Result<
             Some((lease, holder)) => StoreError::Fenced { epoch: lease.epoch, holder },
         });
     }
+    Moment::WatermarkMoved.reached();
     for step in plan.steps {
         step.run(conn).await?;
     }
-    lease::commit(conn).await
+    Moment::RowsWritten.reached();
+    lease::commit(conn).await?;
+    Moment::BatchCommitted.reached();
+    Ok(())
 }
 
 impl Plan {
