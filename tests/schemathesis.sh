@@ -47,6 +47,10 @@ install_schemathesis() {
         echo "tests/schemathesis.sh: this needs Python with venv (Debian, Ubuntu: sudo apt-get install python3-venv)" >&2
         exit 1
     fi
+    if ! command -v curl >/dev/null; then
+        echo "tests/schemathesis.sh: this needs curl (Debian, Ubuntu: sudo apt-get install curl)" >&2
+        exit 1
+    fi
     # What was not finished the last time is made anew.
     rm -rf "$venv"
     python3 -m venv "$venv"
@@ -179,7 +183,7 @@ Authorization = "Bearer $1"
 
 # Logging out ends the session, and everything after it would be 401: a session of its own is given up for that.
 [[operations]]
-include-operation-id = "logout"
+include-operation-id = "auth_logout"
 headers = { Authorization = "Bearer $2" }
 TOML
     fi

@@ -12,6 +12,7 @@ folder=$(mktemp -d)
 failed=0
 # The crash tests take about a second and a half for a cycle, on each of two stores.
 cycles=$((minutes * 6 < 10 ? 10 : minutes * 6))
+rounds=$((minutes < 10 ? 1 : minutes / 10))
 echo "soak: seed $seed, $minutes minutes (repeat it with SOAK_SEED=$seed)"
 
 # step NAME TEST FILTER FEATURES VARIABLE=VALUE...
@@ -32,11 +33,25 @@ step() {
 
 # First: what is built last is left without their feature.
 step canaries canaries '' canaries
+step every-moment crash every_ canaries "PURSER_CRASH_MOMENTS=$rounds" "PURSER_CRASH_SEED=$seed"
 step every-place simulation every_operation '' PURSER_SIMULATION_STRIDE=1
 step kill-9 crash every_acknowledged '' "PURSER_CRASH_CYCLES=$cycles" "PURSER_CRASH_SEED=$seed"
+step second-opinion crash second_opinion '' "PURSER_CRASH_HISTORIES=$cycles"
+step ready outage ready '' PURSER_OUTAGE_BACKLOG=100000
 step kill-9-cards redemption crash:: '' "PURSER_REDEMPTION_CRASH_CYCLES=$((cycles / 4))" PURSER_REDEMPTION_CRASH_CARDS=2000
 step database outage commits '' "PURSER_OUTAGE_CYCLES=$((cycles / 4))"
+step decoder journal any_ '' "PROPTEST_CASES=$((minutes * 250))"
+# Its properties do not say how often they were tried; each is tried as often as they were told.
+properties=$(grep -ac '^test .* ok$' "$folder/decoder.log")
+echo "decoder what=hostile-bytes runs=$((properties * minutes * 250)) faults=$((properties * minutes * 250)) acks=0" >>"$folder/proofs"
 step hostile hostile '' '' "PURSER_HOSTILE_INPUTS=$((minutes * 1000))" "PURSER_HOSTILE_SEED=$seed"
+echo "soak: schemathesis, after $(( ($(date +%s) - begun) / 60 )) min"
+if ! bash tests/schemathesis.sh target/release/purser $((minutes * 2)) "$seed" >"$folder/schemathesis.log" 2>&1; then
+    failed=1
+    tail -n 60 "$folder/schemathesis.log"
+    echo 'schemathesis what=FAILED' >>"$folder/proofs"
+fi
+grep -ah -o 'proof: .*' "$folder/schemathesis.log" | sed 's/^proof: /schemathesis /' >>"$folder/proofs"
 left=$((minutes * 60 - ($(date +%s) - begun)))
 step simulation simulation whatever '' "PURSER_SIMULATION_FIRST=$seed" "PURSER_SIMULATION_SECONDS=$((left < 60 ? 60 : left))"
 
@@ -44,7 +59,7 @@ echo
 echo "seed $seed, $(( ($(date +%s) - begun) / 60 )) minutes"
 awk '
     function figure(name,  i) { for (i = 2; i <= NF; i++) if (index($i, name "=") == 1) return substr($i, length(name) + 2); return "" }
-    BEGIN { printf "%-14s %-40s %9s %9s %9s %11s %9s\n", "step", "what", "n", "faults", "acks", "violations", "3/n" }
+    BEGIN { printf "%-14s %-40s %9s %9s %9s %11s %9s %9s\n", "step", "what", "n", "faults", "acks", "violations", "3/n", "ready" }
     figure("what") == "FAILED" { bad[$1] = 1 }
     { line[NR] = $0 }
     END {
@@ -53,8 +68,9 @@ awk '
             n = figure("runs")
             # A loop over every place is no sample, and of a canary n is how long it lived.
             sample = !bad[$1] && n > 0 && $1 != "canaries" && $1 != "every-place"
-            printf "%-14s %-40s %9s %9s %9s %11s %9s\n", $1, figure("what"), n, figure("faults"), figure("acks"),
-                bad[$1] ? "see above" : "0", sample ? sprintf("%.5f", 3 / n) : "-"
+            ready = figure("ready_ms") == "" ? "" : figure("ready_ms") " ms"
+            printf "%-14s %-40s %9s %9s %9s %11s %9s %9s\n", $1, figure("what"), n, figure("faults"), figure("acks"),
+                bad[$1] ? "see above" : "0", sample ? sprintf("%.5f", 3 / n) : "-", ready
         }
     }' "$folder/proofs"
 if [ "$failed" -ne 0 ]; then

@@ -187,11 +187,6 @@ pub fn build(
         .wrap(Observe(edge))
 }
 
-/// Nothing is at this address, or not with this method.
-pub async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let edge = request.app_data::<Rc<Edge>>().ok_or_else(Problem::internal)?;
-    match edge.routes.allowed(request.match_info().as_str()) {
-        Some(methods) => Err(Problem::method_not_allowed(&methods)),
-        None => Err(Problem::not_found("nothing is at this address")),
-    }
+pub async fn elsewhere() -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found("nothing is at this address"))
 }

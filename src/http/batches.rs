@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 /// Literal addresses come before those with an id.
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(hand_in).service(show).service(cancel);
+    config.service(hand_in_batch).service(show_batch).service(cancel_batch);
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -114,7 +114,7 @@ struct CancelledView {
 #[utoipa::path(tag = "redemption", request_body = BatchDto, responses((status = 202, body = AcceptedView)),
     security(("bearer" = [])))]
 #[post("/redemptions/batches")]
-async fn hand_in(web: Web, caller: Caller, terms: Terms, body: Body<BatchDto>) -> Answer {
+async fn hand_in_batch(web: Web, caller: Caller, terms: Terms, body: Body<BatchDto>) -> Answer {
     let reply = web.engine().hand_in_batch(terms.by(&caller), caller.user_id, body.0).await?;
     let Outcome::BatchHandedIn { batch_id, total, rejected } = &reply.outcome else {
         return Err(reply::misfit(&reply.outcome));
@@ -132,7 +132,7 @@ async fn hand_in(web: Web, caller: Caller, terms: Terms, body: Body<BatchDto>) -
 #[utoipa::path(tag = "redemption", params(("id" = Uuid, Path)), responses((status = 200, body = BatchView)),
     security(("bearer" = [])))]
 #[get("/redemptions/batches/{id}")]
-async fn show(web: Web, caller: Caller, id: PathId<BatchId>, fresh: MinSeq) -> Answer {
+async fn show_batch(web: Web, caller: Caller, id: PathId<BatchId>, fresh: MinSeq) -> Answer {
     let found = web.engine().batch(id.0, caller.own_only(), fresh.of(Some(&caller))).await?;
     reply::read(found.as_of, &BatchView::of(&found.value))
 }
@@ -141,7 +141,7 @@ async fn show(web: Web, caller: Caller, id: PathId<BatchId>, fresh: MinSeq) -> A
 #[utoipa::path(tag = "redemption", params(("id" = Uuid, Path)), responses((status = 200, body = CancelledView)),
     security(("bearer" = [])))]
 #[post("/redemptions/batches/{id}/cancel")]
-async fn cancel(web: Web, caller: Caller, id: PathId<BatchId>, terms: Terms) -> Answer {
+async fn cancel_batch(web: Web, caller: Caller, id: PathId<BatchId>, terms: Terms) -> Answer {
     let reply = web.engine().cancel_batch(terms.by(&caller), id.0, caller.own_only()).await?;
     match reply.outcome {
         Outcome::BatchCancelled { count } => {

@@ -21,7 +21,12 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(show).service(list_upgrades).service(show_levels).service(set_levels).service(batch_check);
+    config
+        .service(show_distributor)
+        .service(list_upgrades)
+        .service(show_levels)
+        .service(set_levels)
+        .service(batch_check);
 }
 
 #[derive(Serialize, ToSchema)]
@@ -157,7 +162,7 @@ fn visible(caller: &Caller, id: UserId) -> Result<(), Problem> {
 #[utoipa::path(tag = "withdrawals", params(("id" = u64, Path)), responses((status = 200, body = DistributorView)),
     security(("bearer" = [])))]
 #[get("/distributors/{id}")]
-async fn show(web: Web, caller: Caller, id: PathId<UserId>, fresh: MinSeq) -> Answer {
+async fn show_distributor(web: Web, caller: Caller, id: PathId<UserId>, fresh: MinSeq) -> Answer {
     visible(&caller, id.0)?;
     let found = web.engine().distributor(id.0, fresh.of(Some(&caller))).await?;
     reply::read(found.as_of, &DistributorView::of(&found.value))

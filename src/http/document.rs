@@ -4,6 +4,7 @@
 use super::problem::ProblemDocument;
 use super::{app, explanations, operations};
 use actix_web::App;
+use actix_web::http::StatusCode;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -122,12 +123,16 @@ pub fn document() -> utoipa::openapi::OpenApi {
         for (is_read, operation) in operations_of(item) {
             operation.responses.responses.insert("default".to_owned(), failure.clone().into());
             let (asked, sent) = headers(path, is_read, operation);
+            operation.operation_id = name(operation);
             operation
                 .parameters
                 .get_or_insert_default()
                 .extend(asked.iter().map(|header| header.asked().into()));
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
+                if response.description.is_empty() {
+                    response.description = reason(status).to_owned();
+                }
                 add(response, &REQUEST_ID);
                 if status.starts_with('2') {
                     for header in &sent {
@@ -138,6 +143,18 @@ pub fn document() -> utoipa::openapi::OpenApi {
         }
     }
     document
+}
+
+/// The handler's name with its subject's: alone it is others', too.
+fn name(operation: &Operation) -> Option<String> {
+    let subject = operation.tags.as_deref()?.first()?;
+    Some(format!("{subject}_{}", operation.operation_id.as_deref()?))
+}
+
+/// What a status means to HTTP.
+fn reason(status: &str) -> &'static str {
+    let status = status.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok());
+    status.and_then(|status| status.canonical_reason()).unwrap_or("Success")
 }
 
 fn add(response: &mut Response, header: &Described) {
@@ -165,6 +182,7 @@ fn headers(
         }
         "/auth/logout" => sent.push(&SEQ),
         "/admin/audit" | "/admin/sync-stock" => sent.push(&AS_OF),
+        "/messages/stats" => {}
         _ if path.starts_with("/admin/") => {}
         _ if is_read || path == "/auth/me" => {
             asked.push(&MIN_SEQ);

@@ -107,6 +107,9 @@ where
         let handled = if let Some(problem) = refused {
             connection.close();
             Either::Left(ready(Ok(request.error_response(problem))))
+        } else if let Some(methods) = edge.routes.allowed_instead(route, &method) {
+            // The router would try the address as another's id.
+            Either::Left(ready(Ok(request.error_response(Problem::method_not_allowed(&methods)))))
         } else {
             head::as_get(&mut request);
             Either::Right(self.inner.call(request))

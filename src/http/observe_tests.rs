@@ -85,6 +85,10 @@ async fn every_failure_is_a_problem() {
     let headers =
         assert_problem(test::TestRequest::put().uri("/api/v1/items/7"), 405, "method_not_allowed").await;
     assert_eq!(text(&headers, &header::ALLOW), "GET, HEAD, PATCH, DELETE");
+    // Not another's id.
+    let batches = test::TestRequest::get().uri("/api/v1/redemptions/batches");
+    let headers = assert_problem(batches, 405, "method_not_allowed").await;
+    assert_eq!(text(&headers, &header::ALLOW), "POST");
     assert_problem(post("{"), 400, "malformed_json").await;
     assert_problem(post(""), 400, "malformed_json").await;
     assert_problem(post(r#"{"amount":0}"#), 422, "validation_failed").await;

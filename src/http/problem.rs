@@ -43,7 +43,7 @@ pub struct ProblemDocument<'a> {
     outcome: &'a str,
     request_id: &'a str,
     #[serde(flatten)]
-    #[schema(value_type = HashMap<String, Object>)]
+    #[schema(value_type = HashMap<String, Value>)]
     extensions: &'a Map<String, Value>,
 }
 

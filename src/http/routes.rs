@@ -97,10 +97,11 @@ impl Routes {
         index.and_then(|index| self.templates.get(index)).map_or("unmatched", |template| &template.text)
     }
 
-    /// The methods that an existing address understands, as an `Allow` header lists them.
-    pub fn allowed(&self, path: &str) -> Option<String> {
-        let template = self.templates.get(self.find(path)?)?;
-        Some(template.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))
+    /// The methods that an existing address understands, as an `Allow` header lists them, if this is none of them.
+    pub fn allowed_instead(&self, index: Option<usize>, method: &Method) -> Option<String> {
+        let template = self.templates.get(index?)?;
+        let is_understood = template.methods.contains(method);
+        (!is_understood).then(|| template.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))
     }
 
     pub fn len(&self) -> usize {
@@ -115,13 +116,17 @@ mod tests {
     #[test]
     fn an_address_is_told_from_its_methods() {
         let routes = Routes::of(&crate::http::document::document());
-        assert_eq!(routes.allowed("/api/v1/items/7/purchase").as_deref(), Some("POST"));
-        assert_eq!(routes.allowed("/api/v1/items/7").as_deref(), Some("GET, HEAD, PATCH, DELETE"));
-        assert_eq!(routes.allowed("/api/v1/items/"), None);
-        assert_eq!(routes.allowed("/api/v1/nothing"), None);
+        let instead = |path, method: &Method| routes.allowed_instead(routes.find(path), method);
+        let allowed = |path| instead(path, &Method::TRACE);
+        assert_eq!(allowed("/api/v1/items/7/purchase").as_deref(), Some("POST"));
+        assert_eq!(allowed("/api/v1/items/7").as_deref(), Some("GET, HEAD, PATCH, DELETE"));
+        assert_eq!(allowed("/api/v1/items/"), None);
+        assert_eq!(allowed("/api/v1/nothing"), None);
         assert_eq!(routes.name(routes.find("/api/v1/orders/x/cancel")), "/api/v1/orders/{id}/cancel");
         assert_eq!(routes.name(None), "unmatched");
-        assert_eq!(routes.allowed("/api/v1/items/7/purchase/now"), None);
-        assert_eq!(routes.allowed(""), None);
+        assert_eq!(allowed("/api/v1/items/7/purchase/now"), None);
+        assert_eq!(allowed(""), None);
+        assert_eq!(instead("/api/v1/items/7", &Method::PATCH), None);
+        assert_eq!(instead("/api/v1/redemptions/batches", &Method::GET).as_deref(), Some("POST"));
     }
 }

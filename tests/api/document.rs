@@ -99,3 +99,25 @@ fn every_success_with_a_body_is_described() {
         }
     }
 }
+
+#[test]
+fn every_operation_has_a_name_of_its_own_and_every_reply_is_described() {
+    let document = document();
+    let mut names = BTreeSet::new();
+    let paths = document["paths"].as_object().expect("paths");
+    for operation in paths.values().flat_map(|path| path.as_object().expect("operations").values()) {
+        let name = operation["operationId"].as_str().expect("a name");
+        assert!(names.insert(name), "two are {name}");
+        for (status, response) in operation["responses"].as_object().expect("responses") {
+            let words = response["description"].as_str().expect("a description");
+            assert!(!words.is_empty(), "{status} of {name} is not described");
+        }
+    }
+    assert!(names.len() > 70, "only {names:?}");
+}
+
+#[test]
+fn a_refusal_may_have_more_members_than_are_listed() {
+    let more = &document()["components"]["schemas"]["Problem"]["additionalProperties"];
+    assert_eq!(*more, json!({}), "of any type");
+}

@@ -98,7 +98,7 @@ fn a_death_at_any_moment_of_a_change_loses_nothing_and_does_nothing_twice() {
 fn a_panic_at_any_moment_of_a_change_ends_the_server_and_loses_nothing() {
     for store in durable_stores() {
         at_each_moment("panic", "panic", store, &OF_THE_ENGINE, |server, _| {
-            assert_eq!(server.ends(), Some(HALTED))
+            assert_eq!(server.ends(), Some(HALTED));
         });
     }
 }
