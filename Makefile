@@ -13,7 +13,7 @@ test: ## Find or install what the tests need, then run all of them
 	bash tests/setup.sh
 	cargo test --locked --no-fail-fast
 	cargo test --locked --features canaries --test canaries
-	cargo test --locked --features canaries --test crash every_
+	cargo test --locked --features canaries --test crash moments_of_
 
 MINUTES ?= 60
 

@@ -4,12 +4,6 @@ mod support;
 
 #[path = "crash/check.rs"]
 mod check;
-#[cfg(feature = "canaries")]
-#[path = "crash/every_kind.rs"]
-mod every_kind;
-#[cfg(feature = "canaries")]
-#[path = "crash/every_moment.rs"]
-mod every_moment;
 #[path = "crash/every_sync.rs"]
 mod every_sync;
 #[path = "crash/history.rs"]
@@ -18,6 +12,12 @@ mod history;
 mod load;
 #[path = "crash/messages.rs"]
 mod messages;
+#[cfg(feature = "canaries")]
+#[path = "crash/moments_of_a_change.rs"]
+mod moments_of_a_change;
+#[cfg(feature = "canaries")]
+#[path = "crash/moments_of_owners.rs"]
+mod moments_of_owners;
 #[path = "crash/second_opinion.rs"]
 mod second_opinion;
 
@@ -29,6 +29,11 @@ use support::{Dice, setting};
 
 /// Buyers who trade at the same time.
 const WORKERS: usize = 6;
+
+/// A server whose clients' tokens outlive any number of cycles.
+fn lasting() -> Setup {
+    keeping_its_journal(Setup::new()).env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400")
+}
 
 /// Lets everybody trade, and stops the server by `stop` after some acknowledgements.
 fn trade_until(
@@ -50,7 +55,7 @@ fn every_acknowledged_operation_survives_kill_9_under_load_exactly_once() {
     for store in durable_stores() {
         let name = store.name;
         eprintln!("on {name}");
-        let server = &mut keeping_its_journal(Setup::new()).store(store).start();
+        let server = &mut lasting().store(store).start();
         let mut shop = Shop::open(server, WORKERS);
         let mut dice = Dice::new(setting("PURSER_CRASH_SEED", 7) as u64);
         for cycle in 1..=cycles {

@@ -7,6 +7,8 @@ mod support;
 mod access;
 #[path = "hostile/bodies.rs"]
 mod bodies;
+#[path = "hostile/crowds.rs"]
+mod crowds;
 #[path = "hostile/document.rs"]
 mod document;
 #[path = "hostile/headers.rs"]

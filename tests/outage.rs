@@ -10,6 +10,8 @@ mod background;
 mod check;
 #[path = "outage/commits.rs"]
 mod commits;
+#[path = "outage/copied.rs"]
+mod copied;
 #[path = "outage/deadlocks.rs"]
 mod deadlocks;
 #[path = "crash/history.rs"]

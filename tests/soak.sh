@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The checks that get better with time: canaries, loops over every place, kill -9, faults at the database, hostile clients, and the
-# simulation for the rest of so many minutes. Prints the seed of those that have one, how far it is, and at the end a table of what
+# The checks that get better with time: canaries, loops over every place and moment, kill -9, a second opinion, faults at the
+# database, hostile clients and bytes, schemathesis, and the simulation for the rest of so many minutes. Prints the seed of those that have one, how far it is, and at the end a table of what
 # was tried. Exits 1 and keeps the logs if anything was wrong.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -33,18 +33,19 @@ step() {
 
 # First: what is built last is left without their feature.
 step canaries canaries '' canaries
-step every-moment crash every_ canaries "PURSER_CRASH_MOMENTS=$rounds" "PURSER_CRASH_SEED=$seed"
+step every-moment crash moments_of_ canaries "PURSER_CRASH_MOMENTS=$rounds" "PURSER_CRASH_SEED=$seed"
 step every-place simulation every_operation '' PURSER_SIMULATION_STRIDE=1
 step kill-9 crash every_acknowledged '' "PURSER_CRASH_CYCLES=$cycles" "PURSER_CRASH_SEED=$seed"
-step second-opinion crash second_opinion '' "PURSER_CRASH_HISTORIES=$cycles"
-step ready outage ready '' PURSER_OUTAGE_BACKLOG=100000
+step second-opinion crash second_opinion '' "PURSER_CRASH_HISTORIES=$cycles" "PURSER_CRASH_SEED=$seed"
+step ready outage ready:: '' PURSER_OUTAGE_BACKLOG=100000
 step kill-9-cards redemption crash:: '' "PURSER_REDEMPTION_CRASH_CYCLES=$((cycles / 4))" PURSER_REDEMPTION_CRASH_CARDS=2000
 step database outage commits '' "PURSER_OUTAGE_CYCLES=$((cycles / 4))"
-step decoder journal any_ '' "PROPTEST_CASES=$((minutes * 250))"
+step decoder journal decoding::properties '' "PROPTEST_CASES=$((minutes * 250))"
 # Its properties do not say how often they were tried; each is tried as often as they were told.
 properties=$(grep -ac '^test .* ok$' "$folder/decoder.log")
+[[ $properties -gt 0 ]] || failed=1
 echo "decoder what=hostile-bytes runs=$((properties * minutes * 250)) faults=$((properties * minutes * 250)) acks=0" >>"$folder/proofs"
-step hostile hostile '' '' "PURSER_HOSTILE_INPUTS=$((minutes * 1000))" "PURSER_HOSTILE_SEED=$seed"
+step hostile hostile '' '' "PURSER_HOSTILE_INPUTS=$((minutes * 1000))" "PURSER_HOSTILE_SEED=$seed" PURSER_HOSTILE_COLD=10000
 echo "soak: schemathesis, after $(( ($(date +%s) - begun) / 60 )) min"
 if ! bash tests/schemathesis.sh target/release/purser $((minutes * 2)) "$seed" >"$folder/schemathesis.log" 2>&1; then
     failed=1
@@ -66,8 +67,8 @@ awk '
         for (row = 1; row <= NR; row++) {
             $0 = line[row]
             n = figure("runs")
-            # A loop over every place is no sample, and of a canary n is how long it lived.
-            sample = !bad[$1] && n > 0 && $1 != "canaries" && $1 != "every-place"
+            # A loop over every place is no sample, of a canary n is how long it lived, and some are only timed.
+            sample = !bad[$1] && n > 0 && $1 !~ /^(canaries|every-place|every-moment|ready)$/
             ready = figure("ready_ms") == "" ? "" : figure("ready_ms") " ms"
             printf "%-14s %-40s %9s %9s %9s %11s %9s %9s\n", $1, figure("what"), n, figure("faults"), figure("acks"),
                 bad[$1] ? "see above" : "0", sample ? sprintf("%.5f", 3 / n) : "-", ready

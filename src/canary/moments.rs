@@ -57,11 +57,15 @@ mod ends {
 
     impl Plan {
         fn read() -> Option<Self> {
-            let text = std::env::var(FAIL_AT).ok()?;
-            let mut words = text.splitn(3, ' ');
-            let panics = words.next()? == "panic";
-            let left = AtomicI64::new(words.next()?.parse().ok()?);
-            Some(Self { panics, left, moment: words.next()?.to_owned() })
+            let text = std::env::var(FAIL_AT).ok().filter(|text| !text.is_empty())?;
+            let words: Vec<_> = text.splitn(3, ' ').collect();
+            let ([action @ ("abort" | "panic"), _, moment], Some(Ok(visits))) =
+                (&words[..], words.get(1).map(|visits| visits.parse()))
+            else {
+                panic!("{FAIL_AT} is no plan: {text}")
+            };
+            let (panics, left) = (*action == "panic", AtomicI64::new(visits));
+            Some(Self { panics, left, moment: (*moment).to_owned() })
         }
     }
 

@@ -187,6 +187,7 @@ pub fn build(
         .wrap(Observe(edge))
 }
 
+/// Nothing is at this address.
 pub async fn elsewhere() -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("nothing is at this address"))
 }

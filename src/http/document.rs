@@ -103,6 +103,9 @@ impl utoipa::Modify for BearerToken {
     }
 }
 
+/// Whose body may be left out. An `Option` in the handlers would say that it may be `null`.
+const MAY_BE_LEFT_OUT: [&str; 2] = ["/messages/failed/retry", "/admin/sync-stock"];
+
 /// The OpenAPI document of all handlers.
 pub fn document() -> utoipa::openapi::OpenApi {
     let (_, mut document) = App::new()
@@ -124,6 +127,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
             operation.responses.responses.insert("default".to_owned(), failure.clone().into());
             let (asked, sent) = headers(path, is_read, operation);
             operation.operation_id = name(operation);
+            if MAY_BE_LEFT_OUT.iter().any(|tail| path.ends_with(tail))
+                && let Some(RefOr::T(body)) = &mut operation.request_body
+            {
+                body.required = Some(Required::False);
+            }
             operation
                 .parameters
                 .get_or_insert_default()

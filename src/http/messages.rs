@@ -196,7 +196,7 @@ impl Input for RetryDto {
 }
 
 /// Puts many dead letters back, the oldest first and a little apart.
-#[utoipa::path(tag = "messages", request_body = Option<RetryDto>, responses((status = 200, body = RetriedManyView)),
+#[utoipa::path(tag = "messages", request_body = RetryDto, responses((status = 200, body = RetriedManyView)),
     security(("bearer" = [])))]
 #[post("/messages/failed/retry")]
 async fn retry_many(web: Web, admin: Admin, terms: Terms, body: Body<RetryDto>) -> Answer {

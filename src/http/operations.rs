@@ -128,7 +128,7 @@ impl Input for SyncStockDto {
 }
 
 /// Compares owners, stored rows and movements, and rewrites rows that drifted.
-#[utoipa::path(tag = "operations", request_body = Option<SyncStockDto>, responses((status = 200, body = SyncedView)),
+#[utoipa::path(tag = "operations", request_body = SyncStockDto, responses((status = 200, body = SyncedView)),
     security(("bearer" = [])))]
 #[post("/admin/sync-stock")]
 async fn sync_stock(web: Web, admin: Admin, body: Body<SyncStockDto>) -> Answer {

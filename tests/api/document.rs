@@ -121,3 +121,16 @@ fn a_refusal_may_have_more_members_than_are_listed() {
     let more = &document()["components"]["schemas"]["Problem"]["additionalProperties"];
     assert_eq!(*more, json!({}), "of any type");
 }
+
+#[test]
+fn a_body_that_may_be_left_out_is_not_required_and_may_not_be_null() {
+    let (server, document) = (Server::start(), document());
+    let admin = server.admin();
+    for path in ["/messages/failed/retry", "/admin/sync-stock"] {
+        let body = &document["paths"][format!("/api/v1{path}")]["post"]["requestBody"];
+        assert_eq!(body.get("required").unwrap_or(&json!(false)), false, "{path}: {body}");
+        assert!(body["content"]["application/json"]["schema"]["$ref"].is_string(), "{path}: {body}");
+        admin.call("POST", path).send().expect(200);
+        admin.post(path, Value::Null).expect(422);
+    }
+}

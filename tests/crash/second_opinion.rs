@@ -2,10 +2,10 @@
 //! on one balance, each as their client saw it, must have some order in which every reply is right and that respects real time
 //! (linearizability; Wing and Gong's search). It looks at all orders, so the histories are small.
 
+use crate::lasting;
 use crate::support::api::{Item, User};
 use crate::support::http::Reply;
-use crate::support::journal::keeping_its_journal;
-use crate::support::server::{Server, Setup};
+use crate::support::server::Server;
 use crate::support::store::durable_stores;
 use crate::support::{Dice, eventually, setting};
 use serde_json::{Value, json};
@@ -250,13 +250,13 @@ fn on_balance(what: What, reply: Option<&Reply>) -> Option<Step> {
 
 #[test]
 fn a_checker_that_knows_no_journal_finds_an_order_for_each_products_and_each_balances_replies() {
-    let histories = setting("PURSER_CRASH_HISTORIES", 6);
+    let (first, histories) = (setting("PURSER_CRASH_SEED", 7), setting("PURSER_CRASH_HISTORIES", 6));
     for store in durable_stores() {
         let name = store.name;
-        let mut server = keeping_its_journal(Setup::new()).store(store).start();
+        let mut server = lasting().store(store).start();
         let (mut steps, mut lacking, mut settled, mut unheard) = (0, 0, 0, 0);
         for history in 0..histories {
-            let seed = history as u64;
+            let seed = (first + history) as u64;
             let (item, user) = (server.admin().item("Lamp", PRICE, STOCK), server.buyer(FUNDS));
             let mut asked = Vec::new();
             let mut run = |server: &Server, part: u64, calls: usize, meanwhile: &dyn Fn(&AtomicUsize)| {
@@ -291,7 +291,7 @@ fn a_checker_that_knows_no_journal_finds_an_order_for_each_products_and_each_bal
         let runs = 2 * histories;
         println!("proof: tier=T2 what=second-opinion-{name} runs={runs} faults={histories} acks={steps}");
         eprintln!("{lacking} refusals, {settled} settled, {unheard} unheard of");
-        assert!(steps > 20 * runs && lacking > 0 && settled + unheard > 0, "too little was looked at");
+        assert!(steps > 20 * runs && lacking > 0 && settled > 0, "too little was looked at");
     }
 }
 

@@ -130,68 +130,73 @@ fn frame_of(payload: &[u8], first: u64, records: u32) -> Vec<u8> {
     bytes
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+/// Bytes that nobody wrote; `make soak` tries more of them.
+mod properties {
+    use super::*;
 
-    #[test]
-    fn any_bytes_are_answered_by_the_record_decoder(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = codec::decode(&bytes);
-        if let Some(version) = bytes.first_mut() {
-            *version = codec::VERSION;
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_are_answered_by_the_record_decoder(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = codec::decode(&bytes);
+            if let Some(version) = bytes.first_mut() {
+                *version = codec::VERSION;
+            }
+            let _ = codec::decode(&bytes);
         }
-        let _ = codec::decode(&bytes);
-    }
 
-    #[test]
-    fn a_damaged_record_is_answered(index in 0usize..30, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let records = Story::full().records;
-        let mut bytes = encoded(&records[index % records.len()]);
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        let _ = codec::decode(&bytes);
-    }
+        #[test]
+        fn a_damaged_record_is_answered(index in 0usize..30, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let records = Story::full().records;
+            let mut bytes = encoded(&records[index % records.len()]);
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = codec::decode(&bytes);
+        }
 
-    #[test]
-    fn any_bytes_are_answered_by_the_frame_decoder(
-        bytes in prop::collection::vec(any::<u8>(), 0..200),
-        payload_bytes in any::<u32>(),
-    ) {
-        let mut framed = frame_of(&bytes, 1, 1);
-        framed[4..8].copy_from_slice(&payload_bytes.to_le_bytes());
-        let crc = crc32fast::hash(&framed[..28]);
-        framed[28..32].copy_from_slice(&crc.to_le_bytes());
-        for source in [&bytes, &framed] {
-            for offset in 0..=source.len() + 1 {
-                if let Found::Frame { header, payload } = frame::look(source, offset) {
-                    prop_assert_eq!(header.payload_bytes as usize, payload.len());
+        #[test]
+        fn any_bytes_are_answered_by_the_frame_decoder(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            payload_bytes in any::<u32>(),
+        ) {
+            let mut framed = frame_of(&bytes, 1, 1);
+            framed[4..8].copy_from_slice(&payload_bytes.to_le_bytes());
+            let crc = crc32fast::hash(&framed[..28]);
+            framed[28..32].copy_from_slice(&crc.to_le_bytes());
+            for source in [&bytes, &framed] {
+                for offset in 0..=source.len() + 1 {
+                    if let Found::Frame { header, payload } = frame::look(source, offset) {
+                        prop_assert_eq!(header.payload_bytes as usize, payload.len());
+                    }
                 }
             }
+            let mut seen = 0;
+            for record in frame::records(&bytes) {
+                seen += frame::RECORD_OVERHEAD + record.map_or(0, <[u8]>::len);
+            }
+            prop_assert!(seen <= bytes.len() + frame::RECORD_OVERHEAD);
         }
-        let mut seen = 0;
-        for record in frame::records(&bytes) {
-            seen += frame::RECORD_OVERHEAD + record.map_or(0, <[u8]>::len);
-        }
-        prop_assert!(seen <= bytes.len() + frame::RECORD_OVERHEAD);
-    }
 
-    #[test]
-    fn any_bytes_behind_a_header_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let _ = read(&disk_with(&bytes));
-        let _ = segment::Header::decode(&bytes);
-    }
-
-    #[test]
-    fn any_payload_with_sound_checksums_is_read_or_refused(
-        payload in prop::collection::vec(any::<u8>(), 0..400),
-        first in prop_oneof![Just(0), Just(1), Just(u64::MAX), any::<u64>()],
-        records in prop_oneof![0u32..4, any::<u32>()],
-    ) {
-        let disk = disk_with(&frame_of(&payload, first, records));
-        if let Ok(read) = read(&disk)
-            && first > 0
-        {
-            prop_assert_eq!(read.len(), records as usize);
+        #[test]
+        fn any_bytes_behind_a_header_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = read(&disk_with(&bytes));
+            let _ = segment::Header::decode(&bytes);
         }
-        let _ = reader::survey(&disk);
+
+        #[test]
+        fn any_payload_with_sound_checksums_is_read_or_refused(
+            payload in prop::collection::vec(any::<u8>(), 0..400),
+            first in prop_oneof![Just(0), Just(1), Just(u64::MAX), any::<u64>()],
+            records in prop_oneof![0u32..4, any::<u32>()],
+        ) {
+            let disk = disk_with(&frame_of(&payload, first, records));
+            if let Ok(read) = read(&disk)
+                && first > 0
+            {
+                prop_assert_eq!(read.len(), records as usize);
+            }
+            let _ = reader::survey(&disk);
+        }
     }
 }

@@ -65,11 +65,11 @@ fn a_server_that_is_killed_with_much_to_store_is_ready_again_and_brings_it_there
     server.drains();
     cluster.kill9();
     sell(&buyer, item, count - 1);
-    assert!(server.backlog() >= count - 1);
+    let backlog = server.backlog();
+    assert!(backlog >= count - 1);
     server.kill9();
     cluster.start();
     let ready = millis_to_ready(&mut server);
-    let backlog = server.backlog();
     assert_eq!((server.stock(item), buyer.balance()), (count, count));
     server.drains();
     server.expect_clean_audit();

@@ -39,7 +39,7 @@ where
 {
     let begun = Instant::now();
     loop {
-        match call().await {
+        match told(what, call()).await {
             Ok(value) => return value,
             Err(error) => assert!(begun.elapsed() < PATIENCE, "{what} is not answered again: {error}"),
         }

@@ -28,11 +28,12 @@ impl CallLog {
         self.dir.path().join("log")
     }
 
-    /// A program that runs a server, and keeps what it logs here.
+    /// A program that runs a server, and keeps what it logs here, too.
     pub fn keeper(&self) -> [String; 4] {
-        let script = r#"export RUST_LOG=info,purser::redemption=debug; log=$0; exec "$@" 2>>"$log""#;
+        let script =
+            r#"export RUST_LOG=info,purser::redemption=debug; log=$0; exec "$@" 2> >(tee -a "$log" >&2)"#;
         let path = self.path().to_str().expect("a readable path").to_owned();
-        ["sh".into(), "-c".into(), script.into(), path]
+        ["bash".into(), "-c".into(), script.into(), path]
     }
 
     /// What was sent and heard for each redemption.
@@ -46,9 +47,10 @@ impl CallLog {
 fn calls_in(path: &Path) -> BTreeMap<String, Vec<Call>> {
     let text = std::fs::read_to_string(path).expect("a log");
     let mut calls = BTreeMap::<String, Vec<Call>>::new();
-    for line in text.lines() {
-        // A killed server's last line may be half a line.
-        let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+    // A killed server's last line may be half a line, and come behind its successor's first.
+    let mut lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    lines.sort_by_key(|line| line["timestamp"].as_str().map(str::to_owned));
+    for line in lines {
         let call = match line["message"].as_str() {
             Some("a card is sent to the provider") => Call::Sent,
             Some("the provider was called") => {

@@ -21,21 +21,22 @@ use uuid::Uuid;
 
 pub type Found<T> = Result<Snapshot<T>, StoreError>;
 
+/// How long the pool may take to see whether a connection that is given back is of further use.
+const GIVEN_BACK: Duration = Duration::from_secs(5);
+
 /// A read transaction with the watermark of its snapshot. Dropped before its end, it takes its connection with it: the pool
 /// would first wait for an answer on it.
 pub struct Reading {
     conn: PoolConnection<Postgres>,
     watermark: Seq,
-    patience: Duration,
 }
 
 impl Reading {
-    /// The first read fixes the snapshot. `patience`: how long the pool may take afterwards to see whether the connection is
-    /// of further use.
-    pub async fn begin(readers: &PgPool, patience: Duration) -> Result<Self, StoreError> {
+    /// The first read fixes the snapshot.
+    pub async fn begin(readers: &PgPool) -> Result<Self, StoreError> {
         let mut conn = readers.acquire().await.map_err(fault)?;
         conn.close_on_drop();
-        let mut read = Self { conn, watermark: Seq::ZERO, patience };
+        let mut read = Self { conn, watermark: Seq::ZERO };
         let begin = sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
         begin.execute(read.conn()).await.map_err(fault)?;
         let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM engine")
@@ -54,7 +55,7 @@ impl Reading {
         lease::rollback(self.conn()).await?;
         // The pool asks the server once more before it lends the connection again. Left to itself it waits for the answer for
         // ever, and the connection's place with it, if the network falls silent at this moment.
-        tokio::spawn(tokio::time::timeout(self.patience, self.conn.return_to_pool()));
+        tokio::spawn(tokio::time::timeout(GIVEN_BACK, self.conn.return_to_pool()));
         Ok(Snapshot { value, watermark: self.watermark })
     }
 }

@@ -165,8 +165,8 @@ impl PostgresStore {
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        let (readers, patience) = (self.readers.clone(), self.patience);
-        self.patiently(async move { work(load::Reading::begin(&readers, patience).await?).await }).await
+        let readers = self.readers.clone();
+        self.patiently(async move { work(load::Reading::begin(&readers).await?).await }).await
     }
 
     /// Runs a call whose connection is closed wherever it is given up.
@@ -448,8 +448,8 @@ impl Store for PostgresStore {
     }
 
     async fn audit(&self) -> Result<Snapshot<Vec<Check>>, StoreError> {
-        let (readers, patience) = (self.readers.clone(), self.patience);
-        let audit = async move { audit::audit(load::Reading::begin(&readers, patience).await?).await };
+        let readers = self.readers.clone();
+        let audit = async move { audit::audit(load::Reading::begin(&readers).await?).await };
         detached(&self.runtime, audit).await
     }
 
