@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The checks that get better with time: canaries, loops over every place and moment, kill -9, a second opinion, faults at the
-# database, hostile clients and bytes, schemathesis, and the simulation for the rest of so many minutes. Prints the seed of those that have one, how far it is, and at the end a table of what
-# was tried. Exits 1 and keeps the logs if anything was wrong.
+# database, hostile clients and bytes, schemathesis, and the simulation for the rest of so many minutes. Prints the seed of those
+# that have one, how far it is, and at the end a table of what was tried. Exits 1 and keeps the logs if anything was wrong.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
