@@ -5,29 +5,32 @@ use super::{Busy, EngineError};
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+
+/// Verified against when there is no such user, so that both cases cost the same. One for the process: it takes as long as a
+/// sign-up, and a program may start many engines.
+static NOBODYS: LazyLock<Arc<str>> =
+    LazyLock::new(|| hash("a password that nobody has").unwrap_or_default().into());
 
 /// See the module.
 pub(super) struct Passwords {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     runtime: Handle,
-    /// Verified against when there is no such user, so that both cases cost the same.
-    dummy: Arc<str>,
 }
 
 impl Passwords {
     /// `concurrency` hashes at once, `queue` more may wait.
     pub fn new(concurrency: usize, queue: usize, runtime: Handle) -> Self {
         let concurrency = concurrency.max(1);
-        let dummy = hash("a password that nobody has").unwrap_or_default();
+        // At the start: the first sign-in must not be the slow one.
+        LazyLock::force(&NOBODYS);
         Self {
             running: Arc::new(Semaphore::new(concurrency)),
             waiting: Arc::new(Semaphore::new(concurrency + queue)),
             runtime,
-            dummy: dummy.into(),
         }
     }
 
@@ -40,7 +43,7 @@ impl Passwords {
     /// Whether the password fits; without a hash (no such user, or one without a password) it never does.
     pub async fn verify(&self, password: String, hash: Option<Arc<str>>) -> Result<bool, EngineError> {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.dummy.clone());
+        let hash = hash.unwrap_or_else(|| NOBODYS.clone());
         let fits = self
             .work(move || {
                 PasswordHash::new(&hash)

@@ -176,13 +176,6 @@ impl Run {
     }
 }
 
-/// For the store's file: in memory if the system has a place for that, as what it costs is no part of a run.
-fn directory() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("a directory")
-}
-
 /// What came of a run.
 #[allow(dead_code, reason = "the canaries only ask whether something is wrong")]
 pub struct Verdict {
@@ -223,9 +216,9 @@ pub fn run_with_one(seed: u64, single: Single) -> Option<Verdict> {
 }
 
 fn live_all(mut chance: Chance, mixture: Mixture, plans: Vec<Plan>, single: Option<Single>) -> Verdict {
-    let directory = directory();
+    let directory = store::directory();
     let directory = directory.path();
-    let store = Arc::new(SimulatedStore::new(directory, chance.next()));
+    let store = Arc::new(SimulatedStore::new(chance.next()));
     if let Some(Single::Store(nth, lost)) = single {
         store.lose(nth, lost);
     }

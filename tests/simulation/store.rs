@@ -25,33 +25,87 @@ use purser::domain::{
 };
 use purser::store::sqlite::SqliteStore;
 use purser::store::*;
-use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection};
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
 /// What the databases of all runs live on: their time is real, and nobody in a simulation sees it pass.
 static DATABASES: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).enable_all().build().expect("a runtime")
+    builder.worker_threads(1).enable_all().build().expect("a runtime")
 });
 
-/// A database with its tables and nothing in them.
-static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("store.db");
-    DATABASES.block_on(async {
+/// Databases that no run has at the moment. A new one, with its connections and their statements, would cost as much as a run.
+static RESTING: Mutex<Vec<Database>> = Mutex::new(Vec::new());
+
+/// A database, emptied between two runs.
+struct Database {
+    store: SqliteStore,
+    /// A connection beside the store's own.
+    beside: AsyncMutex<SqliteConnection>,
+    /// Makes every table what it was at first.
+    emptying: String,
+    _directory: TempDir,
+}
+
+impl Database {
+    fn any() -> Self {
+        let resting = RESTING.lock().expect("no panic").pop();
+        resting.unwrap_or_else(|| DATABASES.block_on(Self::new()))
+    }
+
+    async fn new() -> Self {
+        let directory = directory();
+        let path = directory.path().join("simulated.db");
         let store = SqliteStore::open(&path).await.expect("a store");
-        store.close().await.expect("closed");
-    });
-    std::fs::read(&path).expect("a file")
-});
+        let mut beside = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path))
+            .await
+            .expect("a connection");
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\'",
+        )
+        .fetch_all(&mut beside)
+        .await
+        .expect("a list");
+        let mut emptying = String::from("BEGIN IMMEDIATE;");
+        for table in tables {
+            let filled: bool =
+                sqlx::query_scalar(AssertSqlSafe(format!("SELECT EXISTS (SELECT 1 FROM {table})")))
+                    .fetch_one(&mut beside)
+                    .await
+                    .expect("an answer");
+            assert!(!filled, "{table} is not empty to begin with");
+            emptying.push_str(&format!("DELETE FROM {table};"));
+        }
+        emptying.push_str("COMMIT");
+        Self { store, beside: AsyncMutex::new(beside), emptying, _directory: directory }
+    }
+
+    /// Back to the others, as if it were new.
+    fn rest(self) {
+        DATABASES.block_on(async {
+            let mut beside = self.beside.lock().await;
+            sqlx::raw_sql(AssertSqlSafe(self.emptying.clone())).execute(&mut *beside).await.expect("emptied");
+        });
+        RESTING.lock().expect("no panic").push(self);
+    }
+}
+
+/// For the store's file: in memory if the system has a place for that, as what it costs is no part of a run.
+pub fn directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a directory")
+}
 
 /// How the line to the store misbehaves, in percent of the calls.
 #[derive(Clone, Copy, Default, Debug)]
@@ -85,8 +139,8 @@ pub struct LineFigures {
 
 /// See the module.
 pub struct SimulatedStore {
-    inner: SqliteStore,
-    path: PathBuf,
+    /// Until the run is over.
+    database: Option<Database>,
     line: Mutex<(Line, Chance, LineFigures)>,
     /// Before or after it took effect, this one of the coming calls is lost.
     planned: Mutex<(Option<(u64, Lost)>, bool)>,
@@ -110,18 +164,17 @@ enum Fate {
 }
 
 impl SimulatedStore {
-    /// Of an empty database in that directory.
-    pub fn new(directory: &Path, seed: u64) -> Self {
-        let path = directory.join("simulated.db");
-        std::fs::write(&path, &*EMPTY).expect("a file");
-        let inner = DATABASES.block_on(SqliteStore::open(&path)).expect("a store");
-        let planned = Mutex::default();
+    /// Of an empty database.
+    pub fn new(seed: u64) -> Self {
         Self {
-            inner,
-            path,
-            planned,
+            database: Some(Database::any()),
+            planned: Mutex::default(),
             line: Mutex::new((Line::default(), Chance::new(seed), LineFigures::default())),
         }
+    }
+
+    fn database(&self) -> &Database {
+        self.database.as_ref().expect("a run that is not over")
     }
 
     pub fn set_line(&self, line: Line) {
@@ -162,17 +215,15 @@ impl SimulatedStore {
 
     /// What is left when rows are committed, and the transaction of the watermark is lost.
     fn take_watermark_back(&self, batch: &Batch) {
-        let (path, after, to) = (self.path.clone(), batch.after.get(), batch.to.get());
-        let writing = DATABASES.spawn(async move {
-            let mut conn =
-                SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await?;
+        let writing = async {
+            let mut conn = self.database().beside.lock().await;
             sqlx::query("UPDATE engine SET watermark = ? WHERE watermark = ?")
-                .bind(i64::try_from(after).expect("a position"))
-                .bind(i64::try_from(to).expect("a position"))
-                .execute(&mut conn)
+                .bind(i64::try_from(batch.after.get()).expect("a position"))
+                .bind(i64::try_from(batch.to.get()).expect("a position"))
+                .execute(&mut *conn)
                 .await
-        });
-        at_once(tokio::task::unconstrained(writing)).expect("no panic").expect("written");
+        };
+        at_once(tokio::task::unconstrained(writing)).expect("written");
     }
 
     fn fate(&self) -> (Fate, Duration) {
@@ -233,6 +284,17 @@ impl SimulatedStore {
     }
 }
 
+impl Drop for SimulatedStore {
+    fn drop(&mut self) {
+        // After a panic nobody knows what is under way in it.
+        if let Some(database) = self.database.take()
+            && !std::thread::panicking()
+        {
+            database.rest();
+        }
+    }
+}
+
 /// Wakes a thread that waits for the database.
 struct Waiting(Thread);
 
@@ -259,14 +321,14 @@ macro_rules! store {
         #[async_trait]
         impl Store for SimulatedStore {
             async fn apply(&self, epoch: i64, batch: &Batch) -> Result<(), StoreError> {
-                let applied = self.call(Some(batch.to), self.inner.apply(epoch, batch)).await;
+                let applied = self.call(Some(batch.to), self.database().store.apply(epoch, batch)).await;
                 if Canary::WatermarkApart.sings() && applied.is_err() {
                     self.take_watermark_back(batch);
                 }
                 applied
             }
             $(async fn $name(&self, $($argument: $type),*) -> Result<$answer, StoreError> {
-                self.call(None, self.inner.$name($($argument),*)).await
+                self.call(None, self.database().store.$name($($argument),*)).await
             })*
         }
     };
@@ -321,5 +383,5 @@ store! {
 
 /// Where a store has come to, whatever the line does.
 pub fn stands_at(store: &SimulatedStore) -> Seq {
-    at_once(store.inner.position()).map_or(Seq::ZERO, |lease| lease.watermark)
+    at_once(store.database().store.position()).map_or(Seq::ZERO, |lease| lease.watermark)
 }
