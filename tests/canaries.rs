@@ -56,4 +56,5 @@ each! {
     units_that_are_held_twice_are_found: UnitsHeldTwice,
     keys_that_are_not_loaded_are_found: KeysNotLoaded,
     a_watermark_apart_from_its_rows_is_found: WatermarkApart,
+    a_card_in_doubt_that_counts_as_refused_is_found: DoubtTrusted,
 }

@@ -42,10 +42,12 @@ pub enum Canary {
     KeysNotLoaded,
     /// The store commits rows first, and the watermark in a transaction of its own.
     WatermarkApart,
+    /// A card that the provider may have taken counts as refused.
+    DoubtTrusted,
 }
 
 impl Canary {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AcknowledgedBeforeSync,
         Self::SyncRetried,
         Self::DirectoryNotSynced,
@@ -63,6 +65,7 @@ impl Canary {
         Self::UnitsHeldTwice,
         Self::KeysNotLoaded,
         Self::WatermarkApart,
+        Self::DoubtTrusted,
     ];
 }
 

@@ -81,12 +81,9 @@ impl Exchanger {
             work.match_up();
             control.show(work.stats());
             tokio::select! {
-                count = listener.recv_many(&mut notices, NOTICES) => {
-                    if count == 0 {
-                        break;
-                    }
-                    notices.drain(..).for_each(|notice| work.take(notice));
-                }
+                // In this order, so that a run can be repeated: the end, and what has ended, are never kept waiting.
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
                 Some(ended) = work.tasks.join_next_with_id() => {
                     // What an exchange did to its account was told before it ended.
                     while let Ok(notice) = listener.try_recv() {
@@ -95,7 +92,12 @@ impl Exchanger {
                     work.ended(ended);
                 }
                 () = changed.notified() => {}
-                _ = stop.wait_for(|stop| *stop) => break,
+                count = listener.recv_many(&mut notices, NOTICES) => {
+                    if count == 0 {
+                        break;
+                    }
+                    notices.drain(..).for_each(|notice| work.take(notice));
+                }
             }
         }
         // What is cut off is in doubt, and asked for by the next start.

@@ -217,7 +217,7 @@ impl WriteBehind {
             if Canary::AmbiguousCommitRepeated.sings()
                 && let Ok(position) = self.store.position().await
             {
-                batch = Batch::of(position.watermark, records.iter().map(AsRef::as_ref));
+                batch.after = position.watermark;
             }
             match self.resolve(error, &batch).await {
                 Some(true) => break,

@@ -2,14 +2,18 @@
 
 use super::chance::Chance;
 use purser::auditor::{Ask, Told};
+use purser::domain::card::CardCode;
+use purser::domain::country::Country;
 use purser::domain::order::Pricing;
 use purser::domain::outcome::Outcome;
 use purser::domain::product::Change;
 use purser::domain::text::Text;
-use purser::domain::{Money, OrderId, ProductId, Quantity, Rejection, StockChange, UserId, WithdrawalId};
+use purser::domain::{
+    Money, OrderId, ProductId, Quantity, RedemptionId, Rejection, StockChange, UserId, WithdrawalId,
+};
 use purser::engine::{
-    AdjustRequest, Answer, Call, ChangeItemRequest, Engine, EngineError, Freshness, ItemRequest, LineRequest,
-    Lines, MoveStockRequest, OrderRequest, PurchaseRequest, Read, StepRequest, TransferRequest,
+    AdjustRequest, Answer, Call, CardRequest, ChangeItemRequest, Engine, EngineError, Freshness, ItemRequest,
+    LineRequest, Lines, MoveStockRequest, OrderRequest, PurchaseRequest, Read, StepRequest, TransferRequest,
     WithdrawalRequest,
 };
 
@@ -19,7 +23,7 @@ pub const PRICE: i64 = 10;
 /// How large a record may be, which follows from the size of the journal's segments.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Room {
-    /// No lines; long texts, which fill segments.
+    /// No lines and no cards; long texts, which fill segments.
     Small,
     /// No changes of items.
     Medium,
@@ -34,6 +38,11 @@ pub struct Shop {
     /// Orders that nobody has tried to cancel, with their buyers.
     pub orders: Vec<(UserId, OrderId)>,
     pub withdrawals: Vec<WithdrawalId>,
+    /// On which cards are exchanged; none where none are handed in.
+    pub accounts: u64,
+    /// How many cards there are, and those that were handed in and that nobody has tried to take back.
+    pub codes: u64,
+    pub cards: Vec<(UserId, RedemptionId)>,
 }
 
 /// One request.
@@ -48,6 +57,9 @@ pub enum Request {
     Transfer(UserId, UserId, i64, usize),
     Withdraw(UserId, i64),
     EndWithdrawal(WithdrawalId, bool),
+    /// The card of that number, or a batch that begins with it.
+    HandIn(UserId, u64, Option<u64>),
+    TakeBack(UserId, RedemptionId),
     Restock(ProductId, i64),
     Credit(UserId, i64),
     Debit(UserId, i64),
@@ -78,7 +90,7 @@ impl Request {
         let line = |chance: &mut Chance| {
             (chance.one_of(&shop.products), 1 + u32::try_from(chance.below(2)).expect("a few"))
         };
-        match chance.below(40) {
+        match chance.below(44) {
             0..=9 => Self::Purchase(user, product, units),
             10..=14 if with_lines => Self::Order(user, vec![line(chance), line(chance)]),
             15..=17 if with_lines => Self::Accept(user, vec![line(chance), line(chance)]),
@@ -102,6 +114,19 @@ impl Request {
             31 if with_changes => Self::Reprice(product, chance.one_of(&[PRICE, PRICE, PRICE + 1])),
             32 if with_changes => Self::Delete(product),
             33 if with_changes => Self::Restore(product),
+            40..=42 if shop.accounts > 0 => {
+                // Now and then one that was seen before.
+                let is_new = shop.codes == 0 || chance.percent(90);
+                let first = if is_new { shop.codes } else { chance.below(shop.codes) };
+                let batch = chance.percent(30).then(|| 1 + chance.below(4));
+                shop.codes = shop.codes.max(first + batch.unwrap_or(1));
+                Self::HandIn(user, first, batch)
+            }
+            43 if !shop.cards.is_empty() => {
+                let place = usize::try_from(chance.below(shop.cards.len() as u64)).expect("an index");
+                let (holder, card) = shop.cards.swap_remove(place);
+                Self::TakeBack(holder, card)
+            }
             27..=28 | 31..=36 => Self::LookAtStock(product),
             _ => Self::LookAtMoney(user),
         }
@@ -115,7 +140,9 @@ impl Request {
             | Self::Accept(user, _)
             | Self::Cancel(user, _)
             | Self::Transfer(user, ..)
-            | Self::Withdraw(user, _) => Some(*user),
+            | Self::Withdraw(user, _)
+            | Self::HandIn(user, ..)
+            | Self::TakeBack(user, _) => Some(*user),
             _ => None,
         }
     }
@@ -172,6 +199,12 @@ impl Request {
             }
             Self::EndWithdrawal(id, true) => heard(engine.complete_withdrawal(call, id).await),
             Self::EndWithdrawal(id, false) => heard(engine.reject_withdrawal(call, id).await),
+            Self::HandIn(user, number, None) => heard(engine.hand_in(call, user, card(number)).await),
+            Self::HandIn(user, first, Some(count)) => {
+                let cards = (first..first + count).map(|number| Some(card(number))).collect();
+                heard(engine.hand_in_batch(call, user, cards).await)
+            }
+            Self::TakeBack(user, id) => heard(engine.cancel_redemption(call, id, Some(user)).await),
             Self::Restock(product_id, delta) => match StockChange::new(delta) {
                 Some(delta) => {
                     let request = MoveStockRequest { product_id, delta, reason: None };
@@ -204,6 +237,15 @@ impl Request {
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).expect("a small number")
+}
+
+/// Every other one says what it is worth.
+fn card(number: u64) -> CardRequest {
+    CardRequest {
+        code: CardCode::parse(&format!("CARD-{number:06}")).expect("a code"),
+        country: Country::parse("DE").expect("a country"),
+        face_value: number.is_multiple_of(2).then(|| Money::new(25).expect("money")),
+    }
 }
 
 fn order(user_id: UserId, lines: &[(ProductId, u32)]) -> OrderRequest {

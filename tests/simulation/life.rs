@@ -4,21 +4,26 @@
 use super::chance::Chance;
 use super::clients::{Heard, PRICE, Request};
 use super::plan::{End, Plan};
+use super::provider::TIMEOUT;
 use super::run::{Run, Unheard};
 use super::store::Line;
 use actix_rt::spawn;
 use purser::auditor::{Call as Noted, Told};
+use purser::domain::country::Country;
 use purser::domain::outcome::Outcome;
+use purser::domain::plan::BasisPoints;
 use purser::domain::text::{Email, Name};
 use purser::domain::user::Role;
 use purser::domain::{Money, Stock};
 use purser::engine::{
-    AdjustRequest, Call, Engine, EngineOptions, NewItemRequest, NewUserRequest, StartError,
+    AdjustRequest, Call, Engine, EngineOptions, NewAccountRequest, NewItemRequest, NewPlanRequest,
+    NewUserRequest, ProviderChoice, StartError,
 };
 use purser::journal::disk::Disk;
 use purser::journal::hands::{Hands, Step};
 use purser::journal::simulated::SimulatedDisk;
 use purser::journal::{HaltReason, ReadError};
+use purser::redemption::{BreakerOptions, ExchangeOptions};
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -59,6 +64,16 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     (options.secret, options.card_secret) = (Some(vec![7; 32]), Some(vec![8; 32]));
     (options.journal, options.batch_records_max) = (mixture.journal, mixture.batch_records_max);
     (options.idle_seconds, options.sweep_seconds) = (mixture.idle_seconds, 1);
+    let provider = run.borrow().provider.clone();
+    provider.begin(plan.provider);
+    options.exchange = ExchangeOptions {
+        timeout: TIMEOUT,
+        breaker: BreakerOptions { failures: 4, pause: Duration::from_millis(300) },
+        first_delay: Duration::from_millis(20),
+        last_delay: Duration::from_secs(1),
+        ..ExchangeOptions::default()
+    };
+    options.provider = ProviderChoice::Own(Arc::new(move || Rc::new(provider.clone())));
     let started =
         Engine::start_simulated(options, clock.clone(), Arc::new(disk.clone()), store.clone()).await;
     let (engine, hands) = match started {
@@ -204,6 +219,9 @@ async fn jump(run: Shared, most: i64) {
 /// All clients, until each has asked for what it wants; before that, whatever is missing in the shop.
 async fn trade(engine: &Engine, run: &Shared, plan: &Plan) {
     open(engine, run).await;
+    if run.borrow().mixture.with_cards {
+        open_accounts(engine, run).await;
+    }
     ask_again(engine, run).await;
     let clients = run.borrow().mixture.clients;
     let trading: Vec<_> =
@@ -272,6 +290,33 @@ async fn ask(engine: Engine, run: Shared, requests: u64, thinking: Duration) {
         let place = note(&run, &request, key.as_ref());
         let answer = request.send(&engine, key.as_deref()).await;
         take(&run, place, &request, key.as_ref(), answer);
+    }
+}
+
+/// A few accounts on which gift cards are exchanged.
+async fn open_accounts(engine: &Engine, run: &Shared) {
+    let name = |run: &Shared| {
+        let number = run.borrow_mut().tick();
+        Name::parse(&format!("Standard {number}")).expect("a name")
+    };
+    let few = Duration::from_millis(5);
+    while run.borrow().shop.accounts < 2 {
+        let request = NewPlanRequest {
+            name: name(run),
+            target: Money::new(1_000_000).expect("money"),
+            payout: BasisPoints::new(8_500).expect("a share"),
+        };
+        let Ok(Outcome::PlanCreated(plan)) =
+            engine.create_plan(Call::default(), request).await.map(|reply| reply.outcome)
+        else {
+            sleep(few).await;
+            continue;
+        };
+        let country = Country::parse("DE").expect("a country");
+        let request = NewAccountRequest { label: name(run), country, plan_id: plan.id };
+        if engine.create_account(Call::default(), request).await.is_ok() {
+            run.borrow_mut().shop.accounts += 1;
+        }
     }
 }
 
@@ -350,6 +395,9 @@ fn keep(run: &mut Run, request: &Request, outcome: Option<Outcome>) {
         (Some(Outcome::Purchased(purchased)), Some(user)) => run.shop.orders.push((user, purchased.order_id)),
         (Some(Outcome::Ordered { order_id, .. }), Some(user)) => run.shop.orders.push((user, order_id)),
         (Some(Outcome::Withdrawal(withdrawal)), Some(_)) => run.shop.withdrawals.push(withdrawal.id),
+        (Some(Outcome::Redemption(card)), Some(user)) if matches!(request, Request::HandIn(..)) => {
+            run.shop.cards.push((user, card.id));
+        }
         _ => {}
     }
 }
@@ -362,6 +410,8 @@ async fn settle(engine: &Engine, run: &Shared) {
             let (health, messages) = (engine.health(), engine.message_stats());
             let open =
                 messages.by_kind.values().map(|kind| kind.ready + kind.delayed + kind.running).sum::<u64>();
+            let cards = engine.exchange_stats();
+            let open = open + (cards.queued + cards.locking + cards.in_doubt) as u64;
             if health.backlog.records == 0 && health.journal.appended == health.store.stored && open == 0 {
                 return;
             }
@@ -371,9 +421,10 @@ async fn settle(engine: &Engine, run: &Shared) {
     };
     if timeout(REST, quiet).await.is_err() {
         run.borrow_mut().object(format!(
-            "it does not come to rest: {:?}, {:?}",
+            "it does not come to rest: {:?}, {:?}, {:?}",
             engine.health(),
-            engine.message_stats()
+            engine.message_stats(),
+            engine.exchange_stats()
         ));
         return;
     }

@@ -1,9 +1,10 @@
-//! A simulated engine: disk, store, clock and clients from one seed.
+//! A simulated engine: disk, store, provider, clock and clients from one seed.
 
 mod chance;
 mod clients;
 mod clock;
 mod life;
 mod plan;
+pub mod provider;
 pub mod run;
 pub mod store;

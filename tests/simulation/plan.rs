@@ -28,6 +28,8 @@ pub struct Plan {
     /// Bytes that the disk holds beyond what it starts with, if it may get full.
     pub room: Option<u64>,
     pub line: Line,
+    /// The one to the provider of gift cards.
+    pub provider: Line,
     /// Whether the line is like that from the start on, which then fails more often than not.
     pub is_line_bad_at_start: bool,
     /// Seconds by which the clock jumps now and then.
@@ -52,6 +54,8 @@ pub struct Mixture {
     pub idle_seconds: u32,
     pub lives: u64,
     pub clients: u64,
+    /// Whether gift cards are handed in.
+    pub with_cards: bool,
     /// How much slower everybody is: then owners go to rest.
     tempo: u64,
     power: bool,
@@ -59,6 +63,7 @@ pub struct Mixture {
     full: bool,
     line: bool,
     away: bool,
+    provider: bool,
     jumps: bool,
     slow: bool,
 }
@@ -76,12 +81,14 @@ impl Mixture {
             idle_seconds: chance.one_of(&[1, 1, 300]),
             lives: 2 + chance.below(4),
             clients: 1 + chance.below(8),
+            with_cards: room > Room::Small,
             tempo: chance.one_of(&[1, 1, 40]),
             power: chance.percent(80),
             errors: chance.percent(55),
             full: chance.percent(15),
             line: chance.percent(50),
             away: chance.percent(40),
+            provider: chance.percent(60),
             jumps: chance.percent(30),
             slow: chance.percent(45),
         }
@@ -124,6 +131,12 @@ impl Mixture {
                 hanging: line(self.line && chance.percent(20), 2),
                 away: line(self.away, chance.below(90)),
             },
+            provider: Line {
+                lost_before: line(self.provider, chance.below(30)),
+                lost_after: line(self.provider, chance.below(30)),
+                hanging: line(self.provider, chance.below(20)),
+                away: line(self.provider, chance.below(20)),
+            },
             is_line_bad_at_start: chance.percent(15),
             jumps: if self.jumps { 1 + signed(chance.below(3_600)) } else { 0 },
             pause: Duration::from_micros(if self.slow { 40_000 } else { 1_500 }),
@@ -143,12 +156,14 @@ impl Mixture {
             idle_seconds: 1,
             lives: 1,
             clients: 3,
+            with_cards: true,
             tempo: 1,
             power: false,
             errors: false,
             full: false,
             line: false,
             away: false,
+            provider: false,
             jumps: false,
             slow: false,
         }
@@ -167,6 +182,7 @@ impl Mixture {
             disk: None,
             room: None,
             line: Line::default(),
+            provider: Line::default(),
             is_line_bad_at_start: false,
             jumps: 0,
             pause: Duration::from_micros(1_500),

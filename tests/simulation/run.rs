@@ -6,6 +6,7 @@ use super::clients::{Request, Shop};
 use super::clock::SimulatedClock;
 use super::life::{self, LifeEnd};
 use super::plan::{Mixture, Plan};
+use super::provider::SimulatedProvider;
 use super::store::{self, LineFigures, Lost, SimulatedStore};
 use actix_rt::System;
 use purser::auditor::{self, Call};
@@ -39,6 +40,10 @@ pub struct Figures {
     pub hung: u64,
     pub away: u64,
     pub jumps: u64,
+    /// Calls of the provider that left it open whether it has taken a card.
+    pub doubts: u64,
+    /// Gift cards that it has taken.
+    pub cards: u64,
     pub records: u64,
     pub acknowledged: u64,
     pub refused: u64,
@@ -64,6 +69,8 @@ impl AddAssign for Figures {
         self.hung += more.hung;
         self.away += more.away;
         self.jumps += more.jumps;
+        self.doubts += more.doubts;
+        self.cards += more.cards;
         self.records += more.records;
         self.acknowledged += more.acknowledged;
         self.refused += more.refused;
@@ -77,7 +84,7 @@ impl AddAssign for Figures {
 impl Figures {
     /// Everything that was made to go wrong, a power cut at an operation of the disk as one.
     pub fn faults(&self) -> u64 {
-        let lost = self.lost_before + self.lost_after + self.hung + self.away;
+        let lost = self.lost_before + self.lost_after + self.hung + self.away + self.doubts;
         self.power_cuts + self.kills + self.disk_errors + lost
     }
 }
@@ -97,6 +104,7 @@ pub struct Run {
     pub mixture: Mixture,
     pub clock: Arc<SimulatedClock>,
     pub store: Arc<SimulatedStore>,
+    pub provider: SimulatedProvider,
     pub shop: Shop,
     pub calls: Vec<Call>,
     pub unheard: Vec<Unheard>,
@@ -173,6 +181,10 @@ impl Run {
             }
             Err(wrong) => self.object(wrong),
         }
+        (self.figures.doubts, self.figures.cards) = self.provider.figures();
+        if let Err(wrong) = self.provider.compare(&self.witness) {
+            self.object(wrong);
+        }
     }
 }
 
@@ -228,6 +240,7 @@ fn live_all(mut chance: Chance, mixture: Mixture, plans: Vec<Plan>, single: Opti
         mixture: mixture.clone(),
         clock: Arc::new(SimulatedClock::new()),
         store: store.clone(),
+        provider: SimulatedProvider::new(chance.next()),
         shop: Shop::default(),
         calls: Vec::new(),
         unheard: Vec::new(),
@@ -283,6 +296,9 @@ fn live(
     run.figures.lives += 1;
     let has_failed = may_fail && disk.has_failed();
     run.figures.disk_faults += u64::from(has_failed);
+    if let Some(why) = run.store.refused() {
+        run.object(format!("the store refuses what it is brought: {why}"));
+    }
     if is_last && !matches!(ended, LifeEnd::Stopped) {
         run.object("the last life does not end in order");
     }

@@ -144,6 +144,8 @@ pub struct SimulatedStore {
     line: Mutex<(Line, Chance, LineFigures)>,
     /// Before or after it took effect, this one of the coming calls is lost.
     planned: Mutex<(Option<(u64, Lost)>, bool)>,
+    /// What it did not take although nothing was in the way: the engine never brings what does not fit.
+    refused: Mutex<Option<String>>,
 }
 
 /// When one call is lost.
@@ -169,6 +171,7 @@ impl SimulatedStore {
         Self {
             database: Some(Database::any()),
             planned: Mutex::default(),
+            refused: Mutex::default(),
             line: Mutex::new((Line::default(), Chance::new(seed), LineFigures::default())),
         }
     }
@@ -207,6 +210,10 @@ impl SimulatedStore {
         let lost = *lost;
         (*planned, *has_lost) = (None, true);
         Some(lost)
+    }
+
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().expect("no panic").clone()
     }
 
     pub fn figures(&self) -> LineFigures {
@@ -273,8 +280,12 @@ impl SimulatedStore {
             return Err(StoreError::Unavailable("the call was lost".into()));
         }
         let answer = at_once(tokio::task::unconstrained(call));
-        if let (Ok(_), Some(to)) = (&answer, to) {
-            self.line.lock().expect("no panic").2.committed = to.get();
+        match (&answer, to) {
+            (Ok(_), Some(to)) => self.line.lock().expect("no panic").2.committed = to.get(),
+            (Err(StoreError::Refused(why) | StoreError::Damaged(why)), _) => {
+                self.refused.lock().expect("no panic").get_or_insert_with(|| why.clone());
+            }
+            _ => {}
         }
         tokio::time::sleep(if fate == Fate::Hanging { Duration::from_secs(20) } else { pause }).await;
         match fate {
