@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The checks that get better with time: canaries, loops over every place and moment, kill -9, a second opinion, faults at the
-# database, hostile clients and bytes, schemathesis, and the simulation for the rest of so many minutes. Prints the seed of those
-# that have one, how far it is, and at the end a table of what was tried. Exits 1 and keeps the logs if anything was wrong.
+# database, hostile clients and bytes, a fuzzer, schemathesis, and the simulation for the rest of so many minutes. Prints the seed of
+# those that have one, how far it is, and at the end a table of what was tried. Exits 1 and keeps the logs if anything was wrong.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,22 +10,41 @@ seed=${SOAK_SEED:-$(date +%s)}
 begun=$(date +%s)
 folder=$(mktemp -d)
 failed=0
-# The crash tests take about a second and a half for a cycle, on each of two stores.
-cycles=$((minutes * 6 < 10 ? 10 : minutes * 6))
+# On each of two stores: 600 kills in 100 minutes.
+cycles=$((minutes * 3 < 10 ? 10 : minutes * 3))
 rounds=$((minutes < 10 ? 1 : minutes / 10))
 echo "soak: seed $seed, $minutes minutes (repeat it with SOAK_SEED=$seed)"
+
+# say NAME: which step begins, and when.
+say() {
+    local seconds=$(($(date +%s) - begun))
+    echo "soak: $1, after $((seconds / 60)) min $((seconds % 60)) s"
+}
 
 # step NAME TEST FILTER FEATURES VARIABLE=VALUE...
 step() {
     local name=$1 test=$2 filter=$3 features=$4
     shift 4
-    echo "soak: $name, after $(( ($(date +%s) - begun) / 60 )) min"
+    say "$name"
     # A long step says how far it is in lines that begin with "seed".
     env "$@" cargo test --release --locked --features "$features" --test "$test" "$filter" -- --nocapture 2>&1 |
         tee "$folder/$name.log" | grep -a --line-buffered '^seed '
     if [ "${PIPESTATUS[0]}" -ne 0 ]; then
         failed=1
         grep -a -A4 'panicked at' "$folder/$name.log" | head -n 40
+        echo "$name what=FAILED" >>"$folder/proofs"
+    fi
+    grep -ah -o 'proof: .*' "$folder/$name.log" | sed "s/^proof: /$name /" >>"$folder/proofs"
+}
+
+# script NAME SCRIPT ARGUMENT...
+script() {
+    local name=$1
+    shift
+    say "$name"
+    if ! bash "$@" >"$folder/$name.log" 2>&1; then
+        failed=1
+        tail -n 60 "$folder/$name.log"
         echo "$name what=FAILED" >>"$folder/proofs"
     fi
     grep -ah -o 'proof: .*' "$folder/$name.log" | sed "s/^proof: /$name /" >>"$folder/proofs"
@@ -40,19 +59,15 @@ step second-opinion crash second_opinion '' "PURSER_CRASH_HISTORIES=$cycles" "PU
 step ready outage ready:: '' PURSER_OUTAGE_BACKLOG=100000
 step kill-9-cards redemption crash:: '' "PURSER_REDEMPTION_CRASH_CYCLES=$((cycles / 4))" PURSER_REDEMPTION_CRASH_CARDS=2000
 step database outage commits '' "PURSER_OUTAGE_CYCLES=$((cycles / 4))"
-step decoder journal decoding::properties '' "PROPTEST_CASES=$((minutes * 250))"
+step outage outage '' '' "PURSER_OUTAGE_CYCLES=$rounds"
+step journal journal '' '' "PROPTEST_CASES=$((minutes * 250))"
 # Its properties do not say how often they were tried; each is tried as often as they were told.
-properties=$(grep -ac '^test .* ok$' "$folder/decoder.log")
+properties=$(grep -ac '^test decoding::properties.* ok$' "$folder/journal.log")
 [[ $properties -gt 0 ]] || failed=1
-echo "decoder what=hostile-bytes runs=$((properties * minutes * 250)) faults=$((properties * minutes * 250)) acks=0" >>"$folder/proofs"
+echo "journal what=hostile-bytes runs=$((properties * minutes * 250)) faults=$((properties * minutes * 250)) acks=0" >>"$folder/proofs"
 step hostile hostile '' '' "PURSER_HOSTILE_INPUTS=$((minutes * 1000))" "PURSER_HOSTILE_SEED=$seed" PURSER_HOSTILE_COLD=10000
-echo "soak: schemathesis, after $(( ($(date +%s) - begun) / 60 )) min"
-if ! bash tests/schemathesis.sh target/release/purser $((minutes * 2)) "$seed" >"$folder/schemathesis.log" 2>&1; then
-    failed=1
-    tail -n 60 "$folder/schemathesis.log"
-    echo 'schemathesis what=FAILED' >>"$folder/proofs"
-fi
-grep -ah -o 'proof: .*' "$folder/schemathesis.log" | sed 's/^proof: /schemathesis /' >>"$folder/proofs"
+script fuzz tests/fuzz.sh "$minutes" "$seed"
+script schemathesis tests/schemathesis.sh target/release/purser "$minutes" "$seed"
 left=$((minutes * 60 - ($(date +%s) - begun)))
 step simulation simulation whatever '' "PURSER_SIMULATION_FIRST=$seed" "PURSER_SIMULATION_SECONDS=$((left < 60 ? 60 : left))"
 
@@ -68,7 +83,7 @@ awk '
             $0 = line[row]
             n = figure("runs")
             # A loop over every place is no sample, of a canary n is how long it lived, and some are only timed.
-            sample = !bad[$1] && n > 0 && $1 !~ /^(canaries|every-place|every-moment|ready)$/
+            sample = !bad[$1] && n > 0 && $1 !~ /^(canaries|every-place|every-moment|ready)$/ && figure("what") !~ /^(bits|last)-/
             ready = figure("ready_ms") == "" ? "" : figure("ready_ms") " ms"
             printf "%-14s %-40s %9s %9s %9s %11s %9s %9s\n", $1, figure("what"), n, figure("faults"), figure("acks"),
                 bad[$1] ? "see above" : "0", sample ? sprintf("%.5f", 3 / n) : "-", ready

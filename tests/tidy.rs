@@ -17,7 +17,7 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("store", &["domain", "journal", "canary"]),
     ("messages", &["domain", "journal", "clock", "control"]),
     ("provider", &["domain", "clock"]),
-    ("redemption", &["domain", "clock", "control", "provider"]),
+    ("redemption", &["domain", "clock", "control", "provider", "canary"]),
     ("owners", &["domain", "journal", "store", "messages", "redemption", "clock", "canary"]),
     (
         "engine",

@@ -110,9 +110,9 @@ fn every_flipped_bit_is_noticed_and_in_the_last_frame_taken_for_a_torn_one() {
         }
     }
     let tried: usize = sample.files.values().map(|bytes| bytes.len() * 8).sum();
-    println!(
-        "{tried} bits flipped: {refused} refused, {torn} taken for torn, {beyond} behind the last frame"
-    );
+    println!("proof: tier=T1 what=bits-flipped-before-the-last-frame runs={refused} faults={refused} acks=0");
+    println!("proof: tier=T1 what=bits-of-the-last-frame-taken-for-torn runs={torn} faults={torn} acks=0");
+    println!("proof: tier=T1 what=bits-flipped-behind-the-last-frame runs={beyond} faults={beyond} acks=0");
     assert!(torn > 0 && torn <= (place.end - place.start) * 8);
     assert_eq!(refused + torn + beyond, tried);
 }
@@ -135,6 +135,8 @@ fn the_last_frame_cut_at_any_byte_is_dropped_whole() {
         let survey = matches!(verdict, Verdict::Shorter(1));
         assert!(survey, "beginning lost up to {cut} of {place:?}: {verdict:?}");
     }
+    let cuts = place.len() + place.len().saturating_sub(1);
+    println!("proof: tier=T1 what=last-frame-cut-at-each-byte runs={cuts} faults={cuts} acks=0");
 }
 
 #[test]
