@@ -23,12 +23,15 @@ soak: ## Look for what tests of a few minutes do not find, for MINUTES; prints i
 
 lint: ## Formatting, clippy and documentation, warnings denied
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	cargo metadata -q --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --features canaries --lib --test canaries --test crash -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 fmt: ## Format the whole tree
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 bench: ## Run the benchmarks (docs/benchmarks.md says what they measure)
 	cargo bench --locked

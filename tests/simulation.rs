@@ -6,12 +6,14 @@
 #[path = "simulation/mod.rs"]
 mod simulation;
 
-use purser::auditor;
+use purser::domain::redemption::SealedCode;
+use purser::domain::{Event, Record};
 use purser::journal::simulated::{EIO, Fault, Kind};
+use simulation::database::Removed;
 use simulation::run::{Figures, Single, run, run_with_one};
 use simulation::store::Lost;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -34,7 +36,7 @@ impl Drop for Failed<'_> {
 /// run waits for its database half of the time.
 fn each(first: u64, one: impl Fn(u64) -> Option<Figures> + Sync) -> Figures {
     let (next, total) = (AtomicU64::new(first), Mutex::new(Figures::default()));
-    let has_failed = AtomicBool::new(false);
+    let (has_failed, _removed) = (AtomicBool::new(false), Removed);
     let threads = 2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -120,6 +122,17 @@ fn every_operation_on_the_disk_and_every_call_of_the_store_goes_wrong_once() {
     }
 }
 
+/// No two seals of a card's code are alike.
+fn without_seals(record: &Record) -> Record {
+    let mut record = record.clone();
+    for event in &mut record.events {
+        if let Event::CardsHandedIn(cards) = event {
+            Arc::make_mut(cards).cards.iter_mut().for_each(|card| card.code = SealedCode::new(Vec::new()));
+        }
+    }
+    record
+}
+
 #[test]
 fn the_same_seed_is_the_same_run() {
     let first = setting("PURSER_SIMULATION_FIRST", 1_000);
@@ -127,8 +140,7 @@ fn the_same_seed_is_the_same_run() {
         let (one, other) = (run(seed), run(seed));
         assert_eq!((&one.wrong, one.journal.len()), (&other.wrong, other.journal.len()), "seed {seed}");
         for (record, again) in one.journal.iter().zip(&other.journal) {
-            // But for the seals of cards' codes, no two of which are alike.
-            assert_eq!(auditor::entry(record), auditor::entry(again), "seed {seed}");
+            assert_eq!(without_seals(record), without_seals(again), "seed {seed}");
         }
         for (call, again) in one.calls.iter().zip(&other.calls) {
             assert_eq!(call, again, "seed {seed}");

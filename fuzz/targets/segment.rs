@@ -10,12 +10,21 @@ use purser::domain::Seq;
 use purser::journal::frame::{self, Builder};
 use purser::journal::simulated::SimulatedDisk;
 use purser::journal::{reader, segment};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 const SEGMENT_BYTES: usize = 64 << 10;
-/// Where a frame's header says how long its payload is, and how the checksums cover it.
+/// Where a frame's header has the length of its payload, and both checksums; `SEALED` would notice another layout.
+const PAYLOAD_BYTES: std::ops::Range<usize> = 4..8;
 const PAYLOAD_CRC: usize = 20;
 const HEADER_CRC: usize = 28;
+
+/// To seal what was not changed changes nothing.
+static SEALED: LazyLock<()> = LazyLock::new(|| {
+    let mut sealed = frame(0, 3);
+    seal(&mut sealed);
+    assert_eq!(sealed, frame(0, 3), "the layout of a frame is another one by now");
+});
 
 /// One frame of the records from `first` on, as many as were asked for.
 fn frame(first: usize, count: usize) -> Vec<u8> {
@@ -33,7 +42,7 @@ fn seal(bytes: &mut [u8]) {
     if bytes.len() < frame::HEADER_BYTES {
         return;
     }
-    let length = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
+    let length = u32::from_le_bytes(bytes[PAYLOAD_BYTES].try_into().expect("four bytes")) as usize;
     if let Some(payload) = bytes[frame::HEADER_BYTES..].get(..length) {
         let crc = crc32fast::hash(payload);
         bytes[PAYLOAD_CRC..PAYLOAD_CRC + 4].copy_from_slice(&crc.to_le_bytes());
@@ -43,6 +52,7 @@ fn seal(bytes: &mut [u8]) {
 }
 
 fuzz_target!(|plan: &[u8]| {
+    LazyLock::force(&SEALED);
     let [first, count, is_sealed, plan @ ..] = plan else { return };
     let mut frames = frame(usize::from(*first) % edits::RECORDS.len(), usize::from(*count) % 8);
     edits::apply(plan, &mut frames);

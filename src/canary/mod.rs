@@ -43,7 +43,7 @@ pub enum Canary {
     /// The store commits rows first, and the watermark in a transaction of its own.
     WatermarkApart,
     /// A card that the provider may have taken counts as refused.
-    DoubtTrusted,
+    DoubtRefused,
 }
 
 impl Canary {
@@ -65,7 +65,7 @@ impl Canary {
         Self::UnitsHeldTwice,
         Self::KeysNotLoaded,
         Self::WatermarkApart,
-        Self::DoubtTrusted,
+        Self::DoubtRefused,
     ];
 }
 

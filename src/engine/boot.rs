@@ -156,7 +156,7 @@ async fn start_on(
     if recovered.dropped_torn_frame {
         tracing::warn!(
             last = recovered.last.get(),
-            "a torn frame at the journal's end was dropped; it was never acknowledged"
+            "a torn frame at the journal's end was dropped; nobody was told of it, unless the disk has lost what it had synced"
         );
     }
     let claim = Claim {

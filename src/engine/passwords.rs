@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 /// Verified against when there is no such user, so that both cases cost the same. One for the process: it takes as long as a
 /// sign-up, and a program may start many engines.
-static NOBODYS: LazyLock<Arc<str>> =
+static NOBODYS_HASH: LazyLock<Arc<str>> =
     LazyLock::new(|| hash("a password that nobody has").unwrap_or_default().into());
 
 /// See the module.
@@ -26,7 +26,7 @@ impl Passwords {
     pub fn new(concurrency: usize, queue: usize, runtime: Handle) -> Self {
         let concurrency = concurrency.max(1);
         // At the start: the first sign-in must not be the slow one.
-        LazyLock::force(&NOBODYS);
+        LazyLock::force(&NOBODYS_HASH);
         Self {
             running: Arc::new(Semaphore::new(concurrency)),
             waiting: Arc::new(Semaphore::new(concurrency + queue)),
@@ -43,7 +43,7 @@ impl Passwords {
     /// Whether the password fits; without a hash (no such user, or one without a password) it never does.
     pub async fn verify(&self, password: String, hash: Option<Arc<str>>) -> Result<bool, EngineError> {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODYS.clone());
+        let hash = hash.unwrap_or_else(|| NOBODYS_HASH.clone());
         let fits = self
             .work(move || {
                 PasswordHash::new(&hash)

@@ -123,11 +123,12 @@ impl Keeper {
 
     fn retire(&mut self) {
         let mut removed = false;
-        while self.closed.len() > self.options.keep_segments
-            && self
-                .closed
-                .front()
-                .is_some_and(|(_, last)| *last <= self.stored || Canary::SegmentDroppedEarly.sings())
+        let is_early = Canary::SegmentDroppedEarly.sings();
+        // The newest full one always stays: the current one may be empty yet, and a journal that has come so far and holds no
+        // record at all has lost some.
+        let least = if is_early { 0 } else { self.options.keep_segments.max(1) };
+        while self.closed.len() > least
+            && self.closed.front().is_some_and(|(_, last)| *last <= self.stored || is_early)
         {
             let Some((segment, last)) = self.closed.pop_front() else { break };
             if let Err(error) = self.disk.remove(&segment::file_name(segment)) {

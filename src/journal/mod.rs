@@ -39,7 +39,8 @@ use uuid::Uuid;
 pub struct JournalOptions {
     /// Size of each segment file; bounds the largest record.
     pub segment_bytes: u64,
-    /// Segments kept after the store has all of them, so that a store that was rewound can be brought forward again.
+    /// Full segments kept after the store has all of them, so that a store that was rewound can be brought forward again. The
+    /// newest one stays in any case.
     pub keep_segments: usize,
 }
 

@@ -119,6 +119,7 @@ fn visit(disk: &dyn Disk, from: Seq, until: Seq, each: Each<'_>) -> Result<Surve
         return Err(ReadError::Missing { segment: gap[0] + 1 });
     }
     let mut survey = Survey { journal_id: None, segments: Vec::new(), empty: Vec::new(), torn: None };
+    let lowest = numbers.first().copied();
     for number in numbers {
         // Behind the end of a journal that is being written, frames appear while they are looked at.
         if survey.last() >= until {
@@ -151,6 +152,13 @@ fn visit(disk: &dyn Disk, from: Seq, until: Seq, each: Each<'_>) -> Result<Surve
             }
             Some(surveyed) => survey.segments.push(surveyed),
         }
+    }
+    // Each segment but the first was begun behind a full one, the newest of which stays.
+    if let Some(lowest) = lowest.filter(|lowest| *lowest > 1)
+        && survey.segments.is_empty()
+        && until == END
+    {
+        return Err(ReadError::Missing { segment: lowest - 1 });
     }
     // Frames behind a torn one could only have been written after it was whole.
     match survey.torn {

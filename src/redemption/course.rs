@@ -358,6 +358,11 @@ impl Course {
         if !matches!(answer, Answer::NotTaken { .. }) {
             calls.quiet_at = self.means.clock.now().max(begun.plus(options.timeout));
         }
+        if Canary::DoubtRefused.sings()
+            && let (Answer::InDoubt { .. }, Ok(reason)) = (&answer, Text::parse("in doubt"))
+        {
+            return Next::Ends(refused(reason));
+        }
         match answer {
             Answer::Taken { amount } => Next::Ends(Ending::Taken(amount)),
             Answer::Refused { reason } => Next::Ends(refused(reason)),
@@ -366,10 +371,7 @@ impl Course {
                 calls.not_taken = Some(why);
                 Next::Wait(retry_after)
             }
-            Answer::InDoubt { why } => match Text::parse(&why) {
-                Ok(why) if Canary::DoubtTrusted.sings() => Next::Ends(refused(why)),
-                _ => Next::Doubt(why),
-            },
+            Answer::InDoubt { why } => Next::Doubt(why),
         }
     }
 

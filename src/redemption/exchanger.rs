@@ -81,7 +81,7 @@ impl Exchanger {
             work.match_up();
             control.show(work.stats());
             tokio::select! {
-                // In this order, so that a run can be repeated: the end, and what has ended, are never kept waiting.
+                // In this order, so that a run can be repeated. Notices may come last: each end takes them in, too.
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(ended) = work.tasks.join_next_with_id() => {

@@ -115,7 +115,7 @@ fn neither_a_crowd_before_one_product_nor_a_silent_one_keeps_others_from_theirs(
     server.expect_clean_audit();
     let figures = [&alone, &with_crowd, &with_silence].map(|took| p99(took));
     println!(
-        "P99 of others in µs: alone {}, beside a crowd {}, beside silence {}",
+        "P99 of others in µs: alone {}, beside a crowd that gives way on the processors {}, beside silence {}",
         figures[0], figures[1], figures[2]
     );
     proof("crowds", [3 * count, refused + still_open, sold + 3 * count], [600, 201, 601]);

@@ -3,10 +3,10 @@
 
 use super::chance::Chance;
 use super::clients::{Heard, PRICE, Request};
+use super::line::Line;
 use super::plan::{End, Plan};
 use super::provider::TIMEOUT;
 use super::run::{Run, Unheard};
-use super::store::Line;
 use actix_rt::spawn;
 use purser::auditor::{Call as Noted, Told};
 use purser::domain::country::Country;
@@ -65,7 +65,7 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     (options.journal, options.batch_records_max) = (mixture.journal, mixture.batch_records_max);
     (options.idle_seconds, options.sweep_seconds) = (mixture.idle_seconds, 1);
     let provider = run.borrow().provider.clone();
-    provider.begin(plan.provider);
+    provider.begin(plan.provider, plan.jumps == 0);
     options.exchange = ExchangeOptions {
         timeout: TIMEOUT,
         breaker: BreakerOptions { failures: 4, pause: Duration::from_millis(300) },
@@ -219,7 +219,7 @@ async fn jump(run: Shared, most: i64) {
 /// All clients, until each has asked for what it wants; before that, whatever is missing in the shop.
 async fn trade(engine: &Engine, run: &Shared, plan: &Plan) {
     open(engine, run).await;
-    if run.borrow().mixture.with_cards {
+    if run.borrow().mixture.with_cards() {
         open_accounts(engine, run).await;
     }
     ask_again(engine, run).await;

@@ -3,7 +3,9 @@
 mod chance;
 mod clients;
 mod clock;
+pub mod database;
 mod life;
+mod line;
 mod plan;
 pub mod provider;
 pub mod run;

@@ -3,7 +3,7 @@
 
 use super::chance::Chance;
 use super::clients::Room;
-use super::store::Line;
+use super::line::Line;
 use purser::journal::JournalOptions;
 use purser::journal::simulated::{EIO, Fault, Kind};
 use std::time::Duration;
@@ -54,8 +54,6 @@ pub struct Mixture {
     pub idle_seconds: u32,
     pub lives: u64,
     pub clients: u64,
-    /// Whether gift cards are handed in.
-    pub with_cards: bool,
     /// How much slower everybody is: then owners go to rest.
     tempo: u64,
     power: bool,
@@ -81,7 +79,6 @@ impl Mixture {
             idle_seconds: chance.one_of(&[1, 1, 300]),
             lives: 2 + chance.below(4),
             clients: 1 + chance.below(8),
-            with_cards: room > Room::Small,
             tempo: chance.one_of(&[1, 1, 40]),
             power: chance.percent(80),
             errors: chance.percent(55),
@@ -156,7 +153,6 @@ impl Mixture {
             idle_seconds: 1,
             lives: 1,
             clients: 3,
-            with_cards: true,
             tempo: 1,
             power: false,
             errors: false,
@@ -167,6 +163,11 @@ impl Mixture {
             jumps: false,
             slow: false,
         }
+    }
+
+    /// Whether gift cards are handed in.
+    pub fn with_cards(&self) -> bool {
+        self.room > Room::Small
     }
 
     /// Its one life, with this fault of the disk.

@@ -2,7 +2,7 @@
 //! one redemption, whatever the line makes of the calls, and what it took is owed.
 
 use super::chance::Chance;
-use super::store::Line;
+use super::line::Line;
 use async_trait::async_trait;
 use purser::domain::redemption::RedemptionStatus;
 use purser::domain::text::Text;
@@ -15,7 +15,8 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 /// For one call, after which it is in doubt.
-pub const TIMEOUT: Duration = Duration::from_millis(200);
+pub const TIMEOUT: Duration = Duration::from_millis(TIMEOUT_MILLIS);
+const TIMEOUT_MILLIS: u64 = 200;
 
 /// See the module.
 #[derive(Clone)]
@@ -24,19 +25,59 @@ pub struct SimulatedProvider(Arc<Mutex<State>>);
 struct State {
     chance: Chance,
     line: Line,
+    /// What was sent under each redemption: always the same.
+    sent: BTreeMap<Uuid, Sent>,
     /// What it has decided, for good.
     decided: BTreeMap<Uuid, Standing>,
     /// Codes that were taken.
     used: BTreeSet<String>,
-    /// Accounts on which a card is being exchanged.
-    busy: BTreeSet<String>,
-    /// Exchanges that take effect after nobody waits for them any more, unless they never arrive.
+    /// The redemption under way on each account: from the first that is heard of it until its end was told.
+    on: BTreeMap<String, Uuid>,
+    /// Exchanges that are on their way here, for longer than anybody waits for them.
     late: Vec<Exchange>,
+    /// Whether the clock that the engine waits by goes right: else it may send again what is still on its way.
+    is_clock_right: bool,
     doubts: u64,
+    unanswered: u64,
     wrong: Option<String>,
 }
 
+/// What may not change from one call to the next: account, code and country.
+type Sent = (String, String, String);
+
 impl State {
+    fn object(&mut self, wrong: String) {
+        self.wrong.get_or_insert(wrong);
+    }
+
+    /// A card is sent, whether it arrives or not.
+    fn send(&mut self, exchange: &Exchange) {
+        let (id, account) = (exchange.redemption_id, exchange.account.clone());
+        let sent = (account.clone(), exchange.code.expose().to_owned(), exchange.country.clone());
+        if *self.sent.entry(id).or_insert_with(|| sent.clone()) != sent {
+            self.object(format!("{id} is not sent as it was before"));
+        }
+        if *self.on.entry(account).or_insert(id) != id {
+            self.object(format!("{id} is sent on an account with another card under way"));
+        }
+        if self.is_clock_right && self.late.iter().any(|late| late.redemption_id == id) {
+            self.object(format!("{id} is sent again while it is on its way"));
+        }
+    }
+
+    /// Somebody hears how it ended: the account is free for the next one.
+    fn tell(&mut self, id: Uuid) {
+        self.on.retain(|_, under_way| *under_way != id);
+    }
+
+    /// What was late arrives.
+    fn arrive(&mut self, id: Uuid) {
+        if let Some(place) = self.late.iter().position(|late| late.redemption_id == id) {
+            let exchange = self.late.swap_remove(place);
+            self.decide(&exchange);
+        }
+    }
+
     /// The same for the same redemption, however often it is asked.
     fn decide(&mut self, exchange: &Exchange) -> Standing {
         if let Some(standing) = self.decided.get(&exchange.redemption_id) {
@@ -57,25 +98,19 @@ impl State {
     }
 }
 
-/// An exchange that is under way on its account, until it ends or the engine dies.
-struct Busy<'a>(&'a SimulatedProvider, String);
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.state().busy.remove(&self.1);
-    }
-}
-
 impl SimulatedProvider {
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(State {
             chance: Chance::new(seed),
             line: Line::default(),
+            sent: BTreeMap::new(),
             decided: BTreeMap::new(),
             used: BTreeSet::new(),
-            busy: BTreeSet::new(),
+            on: BTreeMap::new(),
             late: Vec::new(),
+            is_clock_right: true,
             doubts: 0,
+            unanswered: 0,
             wrong: None,
         })))
     }
@@ -84,21 +119,33 @@ impl SimulatedProvider {
         self.0.lock().expect("no panic")
     }
 
-    /// A life of the engine begins. What the one before has sent arrives now, or never.
-    pub fn begin(&self, line: Line) {
-        let mut state = self.state();
-        state.line = line;
-        for exchange in std::mem::take(&mut state.late) {
-            if state.chance.percent(50) {
-                state.decide(&exchange);
-            }
+    /// A life of the engine begins. What the one before has sent arrives some time before it would have been given up, or never.
+    pub fn begin(&self, line: Line, is_clock_right: bool) {
+        let ids: Vec<_> = {
+            let mut state = self.state();
+            (state.line, state.is_clock_right) = (line, is_clock_right);
+            let late = std::mem::take(&mut state.late);
+            state.late = late.into_iter().filter(|_| state.chance.percent(50)).collect();
+            state.late.iter().map(|late| late.redemption_id).collect()
+        };
+        for id in ids {
+            let pause = Duration::from_millis(self.state().chance.below(TIMEOUT_MILLIS - 10));
+            self.arrive_after(id, pause);
         }
     }
 
-    /// How many calls have left the engine in doubt, and how many cards were taken.
-    pub fn figures(&self) -> (u64, u64) {
+    fn arrive_after(&self, id: Uuid, pause: Duration) {
+        let provider = self.clone();
+        actix_rt::spawn(async move {
+            sleep(pause).await;
+            provider.state().arrive(id);
+        });
+    }
+
+    /// How many calls have left the engine in doubt, how many more were not answered, and how many cards were taken.
+    pub fn figures(&self) -> [u64; 3] {
         let state = self.state();
-        (state.doubts, state.used.len() as u64)
+        [state.doubts, state.unanswered, state.used.len() as u64]
     }
 
     /// Whether what the journal says of cards is what became of them here, now that all have come to an end.
@@ -156,43 +203,36 @@ fn told(standing: Standing) -> Answer {
 #[async_trait(?Send)]
 impl Provider for SimulatedProvider {
     async fn exchange(&self, exchange: &Exchange) -> Answer {
-        let account = exchange.account.clone();
+        let id = exchange.redemption_id;
         let (line, pause, dice) = {
             let mut state = self.state();
-            if !state.busy.insert(account.clone()) {
-                state.wrong = Some(format!("two exchanges at once on {account}"));
-            }
+            state.send(exchange);
             let pause = Duration::from_micros(state.chance.below(4_000));
             (state.line, pause, state.chance.below(100))
         };
-        let _busy = Busy(self, account);
-        sleep(pause).await;
         let Line { away, lost_before, lost_after, hanging } = line;
+        if (away..away + hanging).contains(&dice) {
+            let mut state = self.state();
+            let after = TIMEOUT_MILLIS / 2 + state.chance.below(TIMEOUT_MILLIS / 2 - 10);
+            state.late.push(exchange.clone());
+            drop(state);
+            self.arrive_after(id, Duration::from_millis(after));
+        }
+        sleep(pause).await;
         if dice < away {
+            self.state().unanswered += 1;
             return Answer::NotTaken { why: "nobody is there".into(), retry_after: None };
         }
-        if dice < away + lost_before {
-            self.state().doubts += 1;
-        } else if dice < away + lost_before + lost_after {
-            let mut state = self.state();
-            state.doubts += 1;
-            state.decide(exchange);
-        } else if dice < away + lost_before + lost_after + hanging {
-            {
-                let mut state = self.state();
-                state.doubts += 1;
-                state.late.push(exchange.clone());
-            }
-            sleep(TIMEOUT / 2).await;
-            let mut state = self.state();
-            state.late.retain(|late| late.redemption_id != exchange.redemption_id);
-            state.decide(exchange);
-        } else {
+        if dice >= away + hanging + lost_before {
             let standing = self.state().decide(exchange);
-            sleep(pause).await;
-            return told(standing);
+            if dice >= away + hanging + lost_before + lost_after {
+                sleep(pause).await;
+                self.state().tell(id);
+                return told(standing);
+            }
         }
-        sleep(TIMEOUT / 2).await;
+        self.state().doubts += 1;
+        sleep(TIMEOUT / 2 - pause).await;
         Answer::InDoubt { why: "no answer".into() }
     }
 
@@ -203,9 +243,15 @@ impl Provider for SimulatedProvider {
             (state.chance.percent(lost), Duration::from_micros(state.chance.below(4_000)))
         };
         sleep(pause).await;
+        let mut state = self.state();
         if is_lost {
+            state.unanswered += 1;
             return Standing::NoAnswer { why: "nobody is there".into() };
         }
-        self.state().decided.get(&redemption_id).cloned().unwrap_or(Standing::Unknown)
+        let standing = state.decided.get(&redemption_id).cloned();
+        if standing.is_some() {
+            state.tell(redemption_id);
+        }
+        standing.unwrap_or(Standing::Unknown)
     }
 }

@@ -4,6 +4,7 @@
 use super::chance::Chance;
 use super::clients::{Request, Shop};
 use super::clock::SimulatedClock;
+use super::database;
 use super::life::{self, LifeEnd};
 use super::plan::{Mixture, Plan};
 use super::provider::SimulatedProvider;
@@ -42,6 +43,8 @@ pub struct Figures {
     pub jumps: u64,
     /// Calls of the provider that left it open whether it has taken a card.
     pub doubts: u64,
+    /// Its other calls that came to nothing.
+    pub unanswered: u64,
     /// Gift cards that it has taken.
     pub cards: u64,
     pub records: u64,
@@ -70,6 +73,7 @@ impl AddAssign for Figures {
         self.away += more.away;
         self.jumps += more.jumps;
         self.doubts += more.doubts;
+        self.unanswered += more.unanswered;
         self.cards += more.cards;
         self.records += more.records;
         self.acknowledged += more.acknowledged;
@@ -84,7 +88,7 @@ impl AddAssign for Figures {
 impl Figures {
     /// Everything that was made to go wrong, a power cut at an operation of the disk as one.
     pub fn faults(&self) -> u64 {
-        let lost = self.lost_before + self.lost_after + self.hung + self.away + self.doubts;
+        let lost = self.lost_before + self.lost_after + self.hung + self.away + self.doubts + self.unanswered;
         self.power_cuts + self.kills + self.disk_errors + lost
     }
 }
@@ -181,7 +185,7 @@ impl Run {
             }
             Err(wrong) => self.object(wrong),
         }
-        (self.figures.doubts, self.figures.cards) = self.provider.figures();
+        [self.figures.doubts, self.figures.unanswered, self.figures.cards] = self.provider.figures();
         if let Err(wrong) = self.provider.compare(&self.witness) {
             self.object(wrong);
         }
@@ -228,7 +232,7 @@ pub fn run_with_one(seed: u64, single: Single) -> Option<Verdict> {
 }
 
 fn live_all(mut chance: Chance, mixture: Mixture, plans: Vec<Plan>, single: Option<Single>) -> Verdict {
-    let directory = store::directory();
+    let directory = database::directory();
     let directory = directory.path();
     let store = Arc::new(SimulatedStore::new(chance.next()));
     if let Some(Single::Store(nth, lost)) = single {

@@ -2,6 +2,8 @@
 //! all; what the caller hears of it is another matter. It is a machine of its own, which no crash of the engine touches.
 
 use super::chance::Chance;
+use super::database::Database;
+use super::line::Line;
 use async_trait::async_trait;
 use purser::canary::Canary;
 use purser::domain::account::AccountView;
@@ -23,108 +25,13 @@ use purser::domain::{
     AccountId, BatchId, FamilyId, MessageId, OrderId, ProductId, RedemptionId, Seq, Timestamp, UserId,
     WithdrawalId,
 };
-use purser::store::sqlite::SqliteStore;
 use purser::store::*;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
-use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
-
-/// What the databases of all runs live on: their time is real, and nobody in a simulation sees it pass.
-static DATABASES: LazyLock<Runtime> = LazyLock::new(|| {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).enable_all().build().expect("a runtime")
-});
-
-/// Databases that no run has at the moment. A new one, with its connections and their statements, would cost as much as a run.
-static RESTING: Mutex<Vec<Database>> = Mutex::new(Vec::new());
-
-/// A database, emptied between two runs.
-struct Database {
-    store: SqliteStore,
-    /// A connection beside the store's own.
-    beside: AsyncMutex<SqliteConnection>,
-    /// Makes every table what it was at first.
-    emptying: String,
-    _directory: TempDir,
-}
-
-impl Database {
-    fn any() -> Self {
-        let resting = RESTING.lock().expect("no panic").pop();
-        resting.unwrap_or_else(|| DATABASES.block_on(Self::new()))
-    }
-
-    async fn new() -> Self {
-        let directory = directory();
-        let path = directory.path().join("simulated.db");
-        let store = SqliteStore::open(&path).await.expect("a store");
-        let mut beside = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path))
-            .await
-            .expect("a connection");
-        let tables: Vec<String> = sqlx::query_scalar(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\'",
-        )
-        .fetch_all(&mut beside)
-        .await
-        .expect("a list");
-        let mut emptying = String::from("BEGIN IMMEDIATE;");
-        for table in tables {
-            let filled: bool =
-                sqlx::query_scalar(AssertSqlSafe(format!("SELECT EXISTS (SELECT 1 FROM {table})")))
-                    .fetch_one(&mut beside)
-                    .await
-                    .expect("an answer");
-            assert!(!filled, "{table} is not empty to begin with");
-            emptying.push_str(&format!("DELETE FROM {table};"));
-        }
-        emptying.push_str("COMMIT");
-        Self { store, beside: AsyncMutex::new(beside), emptying, _directory: directory }
-    }
-
-    /// Back to the others, as if it were new.
-    fn rest(self) {
-        DATABASES.block_on(async {
-            let mut beside = self.beside.lock().await;
-            sqlx::raw_sql(AssertSqlSafe(self.emptying.clone())).execute(&mut *beside).await.expect("emptied");
-        });
-        RESTING.lock().expect("no panic").push(self);
-    }
-}
-
-/// For the store's file: in memory if the system has a place for that, as what it costs is no part of a run.
-pub fn directory() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    made.expect("a directory")
-}
-
-/// How the line to the store misbehaves, in percent of the calls.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Line {
-    /// The call never arrives.
-    pub lost_before: u64,
-    /// The call takes effect and the answer is lost.
-    pub lost_after: u64,
-    /// The answer takes so long that the store counts as out of reach, and reads give up.
-    pub hanging: u64,
-    /// Nobody is there, and it takes a while to find out.
-    pub away: u64,
-}
-
-impl Line {
-    pub const fn is_bad(&self) -> bool {
-        self.lost_before + self.lost_after + self.hanging + self.away > 0
-    }
-}
 
 /// What happened on the line.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -297,9 +204,10 @@ impl SimulatedStore {
 
 impl Drop for SimulatedStore {
     fn drop(&mut self) {
-        // After a panic nobody knows what is under way in it.
+        // After a panic, or a call that failed by itself, nobody knows what is left of it.
+        let is_sound = !std::thread::panicking() && self.refused().is_none();
         if let Some(database) = self.database.take()
-            && !std::thread::panicking()
+            && is_sound
         {
             database.rest();
         }
