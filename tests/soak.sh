@@ -10,10 +10,10 @@ seed=${SOAK_SEED:-$(date +%s)}
 begun=$(date +%s)
 folder=$(mktemp -d)
 failed=0
-# At least as many as the tests take by themselves. Kills on each of two stores: 600 in 100 minutes.
+# At least as many as the tests take by themselves. Kills are on each of two stores; in 100 minutes they are 600.
 cycles=$((minutes * 3 < 10 ? 10 : minutes * 3))
-rounds=$((minutes < 10 ? 1 : minutes / 10))
-faults=$((minutes * 3 / 4 < 10 ? 10 : minutes * 3 / 4))
+rounds=$((minutes < 20 ? 1 : minutes / 20))
+faults=$((minutes < 20 ? 10 : minutes / 2))
 cases=$((minutes * 250 < 2000 ? 2000 : minutes * 250))
 # Before the hours that come first.
 if ! command -v c++ >/dev/null; then
@@ -40,13 +40,14 @@ take() {
     grep -ah -o 'proof: .*' "$folder/$name.log" | sed "s/^proof: /$name /" >>"$folder/proofs"
 }
 
-# step NAME TEST FILTER FEATURES VARIABLE=VALUE...
+# step NAME TEST FEATURES "WHICH OF ITS TESTS" VARIABLE=VALUE...
 step() {
-    local name=$1 test=$2 filter=$3 features=$4
+    local name=$1 test=$2 features=$3 which=$4
     shift 4
     say "$name"
-    # A long step says how far it is in lines that begin with "seed".
-    env "$@" cargo test --release --locked --features "$features" --test "$test" "$filter" -- --nocapture 2>&1 |
+    # A long step says how far it is in lines that begin with "seed". Some words say which.
+    # shellcheck disable=SC2086
+    env "$@" cargo test --release --locked --features "$features" --test "$test" -- $which --nocapture 2>&1 |
         tee "$folder/$name.log" | grep -a --line-buffered '^seed '
     take "$name" "${PIPESTATUS[0]}"
 }
@@ -61,13 +62,14 @@ script() {
 }
 
 # First: what is built last is left without their feature.
-step canaries canaries '' canaries
-step every-moment crash moments_of_ canaries "PURSER_CRASH_MOMENTS=$rounds" "PURSER_CRASH_SEED=$seed"
-step every-place simulation every_operation '' PURSER_SIMULATION_STRIDE=1
-step kill-9 crash every_acknowledged '' "PURSER_CRASH_CYCLES=$cycles" "PURSER_CRASH_SEED=$seed"
-step second-opinion crash second_opinion '' "PURSER_CRASH_HISTORIES=$cycles" "PURSER_CRASH_SEED=$seed"
-step kill-9-cards redemption crash:: '' "PURSER_REDEMPTION_CRASH_CYCLES=$faults" PURSER_REDEMPTION_CRASH_CARDS=2000
-step outage outage '' '' "PURSER_OUTAGE_CYCLES=$faults" PURSER_OUTAGE_BACKLOG=100000
+step canaries canaries canaries ''
+step every-moment crash canaries moments_of_ "PURSER_CRASH_MOMENTS=$rounds" "PURSER_CRASH_SEED=$seed"
+step every-place simulation '' every_operation PURSER_SIMULATION_STRIDE=1
+step kill-9 crash '' every_acknowledged "PURSER_CRASH_CYCLES=$cycles" "PURSER_CRASH_SEED=$seed"
+step second-opinion crash '' second_opinion "PURSER_CRASH_HISTORIES=$cycles" "PURSER_CRASH_SEED=$seed"
+step kill-9-cards redemption '' crash:: "PURSER_REDEMPTION_CRASH_CYCLES=$faults" PURSER_REDEMPTION_CRASH_CARDS=2000
+step commits outage '' commits:: "PURSER_OUTAGE_CYCLES=$faults"
+step outage outage '' '--skip commits::' "PURSER_OUTAGE_CYCLES=$((rounds < 10 ? 10 : rounds))" PURSER_OUTAGE_BACKLOG=100000
 step journal journal '' '' "PROPTEST_CASES=$cases"
 # Its properties do not say how often they were tried; each is tried as often as they were told.
 properties=$(grep -ac '^test decoding::properties.* ok$' "$folder/journal.log")
@@ -76,7 +78,7 @@ step hostile hostile '' '' "PURSER_HOSTILE_INPUTS=$((minutes * 1000))" "PURSER_H
 script fuzz tests/fuzz.sh "$minutes" "$seed"
 script schemathesis tests/schemathesis.sh target/release/purser "$minutes" "$seed"
 left=$((minutes * 60 - ($(date +%s) - begun)))
-step simulation simulation whatever '' "PURSER_SIMULATION_FIRST=$seed" "PURSER_SIMULATION_SECONDS=$((left < 60 ? 60 : left))"
+step simulation simulation '' whatever "PURSER_SIMULATION_FIRST=$seed" "PURSER_SIMULATION_SECONDS=$((left < 60 ? 60 : left))"
 
 echo
 echo "seed $seed, $(( ($(date +%s) - begun) / 60 )) minutes"
