@@ -22,18 +22,13 @@ mod moments_of_owners;
 mod second_opinion;
 
 use load::Shop;
-use support::journal::keeping_its_journal;
-use support::server::{Server, Setup};
+use support::journal::lasting;
+use support::server::Server;
 use support::store::{durable_stores, on_each_durable_store};
 use support::{Dice, setting};
 
 /// Buyers who trade at the same time.
 const WORKERS: usize = 6;
-
-/// A server whose clients' tokens outlive any number of cycles.
-fn lasting() -> Setup {
-    keeping_its_journal(Setup::new()).env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400")
-}
 
 /// Lets everybody trade, and stops the server by `stop` after some acknowledgements.
 fn trade_until(

@@ -2,10 +2,11 @@
 //! the sync, between the rows and the commit, after a segment's removal. The binary has these moments with the feature `canaries`.
 
 use crate::load::{Day, Shop};
+use crate::support::journal::lasting;
 use crate::support::server::Server;
 use crate::support::store::{Store, durable_stores};
 use crate::support::{Dice, eventually, eventually_within, setting};
-use crate::{WORKERS, check, history, lasting};
+use crate::{WORKERS, check, history};
 use serde_json::json;
 use std::time::Duration;
 

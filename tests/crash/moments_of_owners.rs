@@ -1,10 +1,10 @@
 //! A panic while an owner of any kind handles a message ends the server: nothing that it may have left half done is used again.
 //! What was told before is there afterwards, and what was in doubt is decided once.
 
-use crate::lasting;
 use crate::moments_of_a_change::{FAIL_AT, HALTED};
 use crate::support::api::{Actor, Item, User, order_of, unique};
 use crate::support::http::Reply;
+use crate::support::journal::lasting;
 use crate::support::journal::sound_journal;
 use crate::support::server::Server;
 use crate::support::store::durable_stores;

@@ -2,9 +2,9 @@
 //! on one balance, each as their client saw it, must have some order in which every reply is right and that respects real time
 //! (linearizability; Wing and Gong's search). It looks at all orders, so the histories are small.
 
-use crate::lasting;
 use crate::support::api::{Item, User};
 use crate::support::http::Reply;
+use crate::support::journal::lasting;
 use crate::support::server::Server;
 use crate::support::store::durable_stores;
 use crate::support::{Dice, eventually, setting};

@@ -2,9 +2,10 @@
 //! there; taken for done or for failed without looking, each of these would lose a batch or write it twice.
 
 use crate::load::Shop;
-use crate::proof::{lasting, prove};
+use crate::proof::prove;
 use crate::proxy::Fault;
 use crate::sql::Sql;
+use crate::support::journal::lasting;
 use crate::support::{eventually, setting};
 use crate::with_proxy;
 

@@ -2,8 +2,9 @@
 //! tried again as a whole.
 
 use crate::load::Shop;
-use crate::proof::{lasting, prove};
+use crate::proof::prove;
 use crate::sql::Sql;
+use crate::support::journal::lasting;
 use crate::support::{eventually, setting};
 use crate::with_postgres;
 

@@ -1,8 +1,9 @@
 //! Lines to Postgres that are torn at any message, slow, or stall for a while.
 
 use crate::load::Shop;
-use crate::proof::{lasting, prove};
+use crate::proof::prove;
 use crate::proxy::Fault;
+use crate::support::journal::lasting;
 use crate::support::{eventually, setting};
 use crate::{notices_the_outage, with_proxy};
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Sessions of others that lock what a batch writes, and sessions of the server that Postgres ends in the middle of one.
 
 use crate::load::Shop;
-use crate::proof::{lasting, prove};
+use crate::proof::prove;
 use crate::sql::Sql;
+use crate::support::journal::lasting;
 use crate::support::{eventually, setting};
 use crate::with_postgres;
 

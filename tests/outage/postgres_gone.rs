@@ -5,7 +5,7 @@ use crate::load::Shop;
 use crate::sql::Sql;
 use crate::support::eventually;
 use crate::support::expect::expect_problem;
-use crate::support::journal::keeping_its_journal;
+use crate::support::journal::lasting;
 use crate::support::postgres::PrivatePostgres;
 use crate::support::server::Setup;
 use crate::support::setting;
@@ -16,9 +16,7 @@ const WORKERS: usize = 4;
 
 #[test]
 fn every_acknowledged_operation_survives_postgres_killed_and_restarted_under_load_exactly_once() {
-    // Many cycles take longer than the usual token lives.
-    let setup = keeping_its_journal(Setup::new()).env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400");
-    let (mut server, mut cluster, _) = with_postgres(setup);
+    let (mut server, mut cluster, _) = with_postgres(lasting());
     let mut shop = Shop::open(&server, WORKERS);
     let cycles = setting("PURSER_OUTAGE_CYCLES", 5);
     for cycle in 1..=cycles {

@@ -2,14 +2,8 @@
 //! a line that says how much it was, so that nothing passes because nothing happened.
 
 use crate::load::Shop;
-use crate::support::journal::keeping_its_journal;
-use crate::support::server::{Server, Setup, purser, run};
+use crate::support::server::{Server, purser, run};
 use crate::{check, history};
-
-/// A server whose journal can be judged, whose tokens outlive long runs.
-pub fn lasting() -> Setup {
-    keeping_its_journal(Setup::new()).env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400")
-}
 
 /// Every acknowledged operation is there once, in the store too, and the journal explains all that was told.
 #[track_caller]

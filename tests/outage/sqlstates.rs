@@ -2,8 +2,9 @@
 //! is tried again without noise; what is a refusal is an alarm. Neither ever skips a record, and both end with the trigger.
 
 use crate::load::{Day, Shop};
-use crate::proof::{lasting, prove};
+use crate::proof::prove;
 use crate::sql::Sql;
+use crate::support::journal::lasting;
 use crate::support::server::Server;
 use crate::support::{eventually, setting};
 use crate::with_postgres;

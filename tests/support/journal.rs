@@ -12,6 +12,13 @@ pub fn keeping_its_journal(setup: Setup) -> Setup {
     setup.env("PURSER__JOURNAL__KEEP_SEGMENTS", "100000")
 }
 
+/// The same for many thousands of calls over hours: its tokens and keys last.
+pub fn lasting() -> Setup {
+    keeping_its_journal(Setup::new())
+        .env("PURSER__AUTH__ACCESS_TOKEN_SECONDS", "86400")
+        .env("PURSER__IDEMPOTENCY__KEYS_PER_CALLER_MAX", "100000000")
+}
+
 /// The journal of a server that does not run and kept all of it; each record follows from those before it.
 #[track_caller]
 pub fn sound_journal(server: &Server) -> Vec<Entry> {
