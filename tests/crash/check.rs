@@ -59,6 +59,8 @@ pub fn everything_once(server: &Server, shop: &Shop) {
 struct Books {
     orders: HashMap<String, Value>,
     entries: Vec<Value>,
+    /// How many entries there are of each kind and description.
+    tags: HashMap<(String, String), usize>,
     balance: u64,
 }
 
@@ -71,7 +73,13 @@ impl Books {
         let id = |order: &Value| order["id"].as_str().expect("an id").to_owned();
         let orders: HashMap<_, _> = listed.into_iter().map(|order| (id(&order), order)).collect();
         assert_eq!(orders.len(), count, "an order is listed twice");
-        let books = Self { orders, entries: buyer.entries(), balance: buyer.balance() };
+        let (entries, mut tags) = (buyer.entries(), HashMap::new());
+        for entry in &entries {
+            if let (Some(kind), Some(tag)) = (entry["kind"].as_str(), entry["description"].as_str()) {
+                *tags.entry((kind.to_owned(), tag.to_owned())).or_default() += 1;
+            }
+        }
+        let books = Self { orders, entries, tags, balance: buyer.balance() };
         books.expect_sound();
         books
     }
@@ -128,6 +136,6 @@ impl Books {
     }
 
     fn tagged(&self, kind: &str, tag: &str) -> usize {
-        self.entries.iter().filter(|entry| entry["kind"] == kind && entry["description"] == tag).count()
+        self.tags.get(&(kind.to_owned(), tag.to_owned())).copied().unwrap_or(0)
     }
 }

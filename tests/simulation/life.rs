@@ -4,8 +4,8 @@
 use super::chance::Chance;
 use super::clients::{Heard, PRICE, Request};
 use super::line::Line;
-use super::plan::{End, Plan};
-use super::provider::TIMEOUT;
+use super::plan::{End, Mixture, Plan};
+use super::provider::{SimulatedProvider, TIMEOUT};
 use super::run::{Run, Unheard};
 use actix_rt::spawn;
 use purser::auditor::{Call as Noted, Told};
@@ -60,20 +60,9 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     if let Some((kind, nth, fault)) = plan.disk {
         disk.fail(kind, nth, fault);
     }
-    let mut options = EngineOptions::embedded(directory);
-    (options.secret, options.card_secret) = (Some(vec![7; 32]), Some(vec![8; 32]));
-    (options.journal, options.batch_records_max) = (mixture.journal, mixture.batch_records_max);
-    (options.idle_seconds, options.sweep_seconds) = (mixture.idle_seconds, 1);
     let provider = run.borrow().provider.clone();
     provider.begin(plan.provider, plan.jumps == 0);
-    options.exchange = ExchangeOptions {
-        timeout: TIMEOUT,
-        breaker: BreakerOptions { failures: 4, pause: Duration::from_millis(300) },
-        first_delay: Duration::from_millis(20),
-        last_delay: Duration::from_secs(1),
-        ..ExchangeOptions::default()
-    };
-    options.provider = ProviderChoice::Own(Arc::new(move || Rc::new(provider.clone())));
+    let options = options(directory, &mixture, provider);
     let started =
         Engine::start_simulated(options, clock.clone(), Arc::new(disk.clone()), store.clone()).await;
     let (engine, hands) = match started {
@@ -151,6 +140,23 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     };
     clock.end();
     end
+}
+
+/// How the engine of any life is set up.
+fn options(directory: PathBuf, mixture: &Mixture, provider: SimulatedProvider) -> EngineOptions {
+    let mut options = EngineOptions::embedded(directory);
+    (options.secret, options.card_secret) = (Some(vec![7; 32]), Some(vec![8; 32]));
+    (options.journal, options.batch_records_max) = (mixture.journal, mixture.batch_records_max);
+    (options.idle_seconds, options.sweep_seconds) = (mixture.idle_seconds, 1);
+    options.exchange = ExchangeOptions {
+        timeout: TIMEOUT,
+        breaker: BreakerOptions { failures: 4, pause: Duration::from_millis(300) },
+        first_delay: Duration::from_millis(20),
+        last_delay: Duration::from_secs(1),
+        ..ExchangeOptions::default()
+    };
+    options.provider = ProviderChoice::Own(Arc::new(move || Rc::new(provider.clone())));
+    options
 }
 
 /// Only the disk may stop an engine; those who wait are told.

@@ -232,7 +232,7 @@ impl Provider for SimulatedProvider {
             }
         }
         self.state().doubts += 1;
-        sleep(TIMEOUT / 2 - pause).await;
+        sleep((TIMEOUT / 2).saturating_sub(pause)).await;
         Answer::InDoubt { why: "no answer".into() }
     }
 
