@@ -24,7 +24,9 @@ pub enum StartError {
     Locked { path: PathBuf, holder: String },
     #[error(transparent)]
     Journal(#[from] ReadError),
-    #[error("the store cannot be reached: {0}. Start it, or mend --database-url")]
+    #[error(
+        "the store cannot be reached: {0}. Postgres: start it, or mend --database-url; the embedded store: look at its disk"
+    )]
     Unreachable(String),
     #[error(
         "the store is held by {holder} since {since}. Stop that server; if its journal is lost for good, \
