@@ -4,17 +4,10 @@
 mod golden_records;
 
 use purser::domain::Record;
-use purser::journal::codec;
 use std::sync::LazyLock;
 
 /// Records of every kind.
 pub static RECORDS: LazyLock<Vec<Record>> = LazyLock::new(golden_records::records);
-
-pub fn encoded(record: &Record) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    codec::encode(record, &mut bytes);
-    bytes
-}
 
 /// Each four bytes of the plan set, insert or take out one byte somewhere.
 pub fn apply(plan: &[u8], bytes: &mut Vec<u8>) {
