@@ -38,6 +38,7 @@ take() {
         echo "$name what=FAILED" >>"$folder/proofs"
     fi
     grep -ah -o 'proof: .*' "$folder/$name.log" | sed "s/^proof: /$name /" >>"$folder/proofs"
+    grep -ah -o 'P99 of others .*' "$folder/$name.log" >>"$folder/told"
 }
 
 # step NAME TEST FEATURES "WHICH OF ITS TESTS" VARIABLE=VALUE...
@@ -99,6 +100,7 @@ awk '
                 bad[$1] ? "see above" : "0", sample ? sprintf("%.5f", 3 / n) : "-", ready
         }
     }' "$folder/proofs" || failed=1
+cat "$folder/told"
 if [ "$failed" -ne 0 ]; then
     echo "something was wrong; the logs are in $folder"
 else

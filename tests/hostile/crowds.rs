@@ -1,5 +1,6 @@
 //! A crowd before one product, and a crowd that says nothing: whoever wants something else is served as before. How much longer
-//! that takes is told, not judged: it depends on the machine.
+//! that takes is told, not judged: it depends on the machine. What the crowd costs by itself is told by the same crowd with a
+//! product for each of them.
 
 use crate::proof;
 use crate::support::api::{Item, User};
@@ -64,6 +65,30 @@ fn crowd(buyer: &User, item: Item, is_over: &AtomicBool, sold: &AtomicUsize, ref
     }
 }
 
+/// What each who bought of these took while the crowd bought, each of them his own of those: and how many were sold to the
+/// crowd, and how many refused.
+fn beside_crowd(
+    others: (&User, &[Item]),
+    buyers: &[User],
+    crowded: &[Item],
+) -> (Vec<Duration>, usize, usize) {
+    let (is_over, sold, refused) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let took = std::thread::scope(|scope| {
+        let _closing = Closing(&is_over);
+        for (buyer, item) in buyers.iter().zip(crowded.iter().cycle()) {
+            scope.spawn(|| crowd(buyer, *item, &is_over, &sold, &refused));
+        }
+        // One product has no room for all of them, many have.
+        let is_there = || match crowded {
+            [_] => refused.load(Ordering::Relaxed) > 0,
+            _ => sold.load(Ordering::Relaxed) >= CROWD,
+        };
+        eventually("the crowd is there", || is_there().then_some(()));
+        each_once(others.0, others.1)
+    });
+    (took, sold.into_inner(), refused.into_inner())
+}
+
 /// Connections that begin a request and do not end it.
 fn silent(server: &Server, item: Item, buyer: &User) -> Vec<Connection> {
     let head = format!(
@@ -86,37 +111,35 @@ fn neither_a_crowd_before_one_product_nor_a_silent_one_keeps_others_from_theirs(
     let setup = keeping_its_journal(Setup::new()).env("PURSER__ADMISSION__OPERATIONS_PER_OWNER_MAX", ROOM);
     let mut server = setup.start();
     let (admin, buyer) = (server.admin(), server.buyer(1_000_000_000));
+    let many: Vec<_> = (0..CROWD).map(|_| admin.item("Lamp", 1, 1_000_000_000)).collect();
     let hot = admin.item("Lamp", 1, 1_000_000_000);
     let buyers: Vec<_> = (0..CROWD).map(|_| server.buyer(1_000_000_000)).collect();
-    let cold: Vec<_> = (0..3 * count).map(|_| admin.item("Lamp", 1, 1)).collect();
+    let cold: Vec<_> = (0..4 * count).map(|_| admin.item("Lamp", 1, 1)).collect();
     server.drains();
     // Nobody is in memory any more.
     server.kill9();
     server.restart();
-    let (alone, rest) = cold.split_at(count);
-    let (beside_crowd, beside_silence) = rest.split_at(count);
-    let alone = each_once(&buyer, alone);
-    let (is_over, sold, refused) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    let with_crowd = std::thread::scope(|scope| {
-        let _closing = Closing(&is_over);
-        for buyer in &buyers {
-            scope.spawn(|| crowd(buyer, hot, &is_over, &sold, &refused));
-        }
-        eventually("there is no room", || (refused.load(Ordering::Relaxed) > 0).then_some(()));
-        each_once(&buyer, beside_crowd)
-    });
-    let (sold, refused) = (sold.into_inner(), refused.into_inner());
+    let mut cold = cold.chunks(count);
+    let mut others = || (&buyer, cold.next().expect("four parts"));
+    let (_, items) = others();
+    let alone = each_once(&buyer, items);
+    let (with_spread, spread_sold, spread_refused) = beside_crowd(others(), &buyers, &many);
+    let (with_crowd, sold, refused) = beside_crowd(others(), &buyers, &[hot]);
     let silent = silent(&server, hot, &buyer);
-    let with_silence = each_once(&buyer, beside_silence);
+    let (_, items) = others();
+    let with_silence = each_once(&buyer, items);
     let still_open = silent.len();
     drop(silent);
     assert_eq!(server.stock(hot), 1_000_000_000 - sold as u64, "sold to the crowd");
+    assert_eq!(spread_refused, 0, "there is room for one at each product");
     server.drains();
     server.expect_clean_audit();
-    let figures = [&alone, &with_crowd, &with_silence].map(|took| p99(took));
+    let [alone, with_spread, with_crowd, with_silence] =
+        [&alone, &with_spread, &with_crowd, &with_silence].map(|took| p99(took));
     println!(
-        "P99 of others in µs: alone {}, beside a crowd that gives way on the processors {}, beside silence {}",
-        figures[0], figures[1], figures[2]
+        "P99 of others in µs: alone {alone}, beside {CROWD} at as many products {with_spread}, beside {CROWD} at one {with_crowd} \
+         ({spread_sold} sold; {sold} sold, {refused} refused), beside silence {with_silence}"
     );
-    proof("crowds", [3 * count, refused + still_open, sold + 3 * count], [600, 201, 601]);
+    let acks = sold + spread_sold + 4 * count;
+    proof("crowds", [4 * count, refused + still_open, acks], [800, 201, 801]);
 }

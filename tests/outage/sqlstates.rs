@@ -83,7 +83,8 @@ fn raise_each(what: &str, codes: &[&str], judge: impl Fn(&Server, &str, u64)) {
     let mut shop = Shop::open(&server, 2);
     let mut sql = Sql::connect(&database);
     sql.run(TRIGGERS);
-    let rounds = setting("PURSER_OUTAGE_CYCLES", 1);
+    // A round of all codes is long.
+    let rounds = setting("PURSER_OUTAGE_CYCLES", 1).div_ceil(10);
     shop.trade_while(1, |day| {
         for round in 0..rounds {
             for (index, code) in codes.iter().enumerate() {
