@@ -2,7 +2,7 @@
 //! position while it was asked, what nobody heard of is there once or not at all, and nothing is there that nobody asked for.
 //! One who asks after another was answered comes behind that one in the journal.
 
-use super::facts::{Entry, Fact, Id, OrderState};
+use super::facts::{Cause, Entry, Fact, Id, OrderState};
 use super::model::Model;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,18 @@ pub enum Ask {
     Cancel(Id),
     Transfer {
         to: u64,
+        amount: i64,
+    },
+    /// By whomever: so many more or fewer of a product.
+    Restock {
+        product: u64,
+        delta: i64,
+    },
+    /// A credit, or a debit of what the caller has.
+    Adjust {
+        delta: i64,
+    },
+    Withdraw {
         amount: i64,
     },
     /// How many there are of a product.
@@ -82,7 +94,7 @@ pub fn check(journal: &[Entry], calls: &[Call]) -> Result<Figures, String> {
 
 /// Which positions a call may have been decided at.
 struct Seen {
-    /// When a "done" arrived, and the highest position told by then; ascending.
+    /// When a "done", or what was read as of a position, arrived, and the highest position told by then; ascending.
     told: Vec<(u64, u64)>,
     /// When a call that was answered began, and the lowest position of those from there on; ascending.
     begun: Vec<(u64, u64)>,
@@ -95,8 +107,11 @@ impl Seen {
             Told::Done { seq, is_again: false, .. } => Some((call.invoked, call.returned, seq)),
             _ => None,
         };
-        let mut told: Vec<_> =
-            calls.iter().filter_map(own).map(|(_, returned, seq)| (returned, seq)).collect();
+        let known = |call: &Call| match call.told {
+            Told::Stood { as_of, .. } => Some((call.returned, as_of)),
+            _ => own(call).map(|(_, returned, seq)| (returned, seq)),
+        };
+        let mut told: Vec<_> = calls.iter().filter_map(known).collect();
         let mut begun: Vec<_> =
             calls.iter().filter_map(own).map(|(invoked, _, seq)| (invoked, seq)).collect();
         told.sort_unstable();
@@ -196,7 +211,7 @@ impl History<'_> {
         if was(from.max(as_of)) { Ok(()) } else { Err(format!("never so between {from} and {to}")) }
     }
 
-    /// Orders and transfers of these users that no "done" explains are those that nobody heard of.
+    /// Orders, transfers and withdrawals of these users that no "done" explains are those that nobody heard of.
     fn nothing_else(
         &self,
         calls: &[Call],
@@ -222,7 +237,7 @@ impl History<'_> {
     }
 }
 
-/// What somebody must have asked for, for this record to be there.
+/// What somebody must have asked for, for this record to be there; of restocks and adjustments that is not asked.
 fn asked(entry: &Entry) -> Option<(u64, Ask)> {
     let mut out = None;
     let mut moved = Vec::new();
@@ -235,9 +250,10 @@ fn asked(entry: &Entry) -> Option<(u64, Ask)> {
             Fact::Advanced { order, user, to: OrderState::Cancelled } => {
                 out = Some((*user, Ask::Cancel(*order)));
             }
-            Fact::Money { user, step, cause: super::facts::Cause::Transfer } => {
+            Fact::Money { user, step, cause: Cause::Transfer } => {
                 moved.push((*user, step.delta));
             }
+            Fact::Asked { user, amount, .. } => out = Some((*user, Ask::Withdraw { amount: *amount })),
             _ => {}
         }
     }
@@ -253,6 +269,17 @@ fn does(entry: &Entry, call: &Call, order: Option<Id>) -> bool {
     let is_placed = |wanted: Id| {
         entry.facts.iter().any(|fact| matches!(fact, Fact::Placed { order, .. } if *order == wanted))
     };
-    asked(entry).is_some_and(|(user, ask)| user == call.user && ask == call.ask)
-        && order.is_none_or(is_placed)
+    let has = |wanted: &dyn Fn(&Fact) -> bool| entry.facts.iter().any(wanted);
+    match call.ask {
+        Ask::Restock { product: wanted, delta } => has(
+            &|fact| matches!(fact, Fact::Stock { product, step, cause: Cause::Free } if *product == wanted && step.delta == delta),
+        ),
+        Ask::Adjust { delta } => has(
+            &|fact| matches!(fact, Fact::Money { user, step, cause: Cause::Free } if *user == call.user && step.delta == delta),
+        ),
+        _ => {
+            asked(entry).is_some_and(|(user, ask)| user == call.user && ask == call.ask)
+                && order.is_none_or(is_placed)
+        }
+    }
 }

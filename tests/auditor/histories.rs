@@ -182,3 +182,50 @@ fn what_was_read_was_so_while_it_was_asked_for_and_is_in_the_journal() {
     shop.contradicts(&[sale.clone(), looked((5, 6), 3, first + 1)], "is not there");
     shop.contradicts(&[sale, has(100)], "never so");
 }
+
+#[test]
+fn who_looks_after_another_has_looked_does_not_see_what_was_before() {
+    let mut shop = Shop::open();
+    let before = shop.journal.len() as u64;
+    let first = shop.sells(ANN, 4);
+    let sale = buys(ANN, 4, (1, 9), first);
+    let looked = |when, total, as_of| call(0, when, Ask::Stock(LAMP), Told::Stood { total, as_of });
+    shop.explains(&[sale.clone(), looked((2, 5), 1, first), looked((4, 6), 5, before)]);
+    shop.contradicts(&[sale.clone(), looked((2, 3), 1, first), looked((4, 6), 5, before)], "never so");
+    shop.explains(&[sale.clone(), looked((2, 3), 1, first), sold_out(BOB, 2, (4, 6), 1)]);
+    shop.contradicts(&[sale, looked((2, 3), 1, first), sold_out(BOB, 6, (4, 6), 5)], "never so");
+}
+
+#[test]
+fn a_restock_a_credit_and_a_withdrawal_are_what_was_asked_for() {
+    let mut shop = Shop::open();
+    let step = step(&mut shop.stock, 3);
+    let restocked = shop.record(vec![Fact::Stock { product: LAMP, step, cause: Cause::Free }]);
+    let credit = shop.money(ANN, 7, Cause::Free);
+    let credited = shop.record(vec![credit]);
+    let (withdrawal, taken) = (1, shop.money(ANN, -5, Cause::Follows));
+    let withdrawn = shop.record(vec![Fact::Asked { withdrawal, user: ANN, amount: 5 }, taken]);
+    let done = |ask, seq| call(ANN, (1, 2), ask, Told::Done { seq, order: None, is_again: false });
+    let restock = |product, delta| done(Ask::Restock { product, delta }, restocked);
+    let all = [
+        restock(LAMP, 3),
+        done(Ask::Adjust { delta: 7 }, credited),
+        done(Ask::Withdraw { amount: 5 }, withdrawn),
+    ];
+    assert_eq!(shop.explains(&all).done, 3);
+    for other in [
+        restock(LAMP, 2),
+        restock(LAMP + 1, 3),
+        done(Ask::Adjust { delta: 7 }, withdrawn),
+        done(Ask::Adjust { delta: 6 }, credited),
+        done(Ask::Withdraw { amount: 7 }, withdrawn),
+        call(
+            BOB,
+            (1, 2),
+            Ask::Adjust { delta: 7 },
+            Told::Done { seq: credited, order: None, is_again: false },
+        ),
+    ] {
+        shop.contradicts(&[other], "something else");
+    }
+}

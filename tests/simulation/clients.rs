@@ -159,6 +159,10 @@ impl Request {
             Self::Transfer(from, to, amount, _) => {
                 (from.get(), Ask::Transfer { to: to.get(), amount: *amount })
             }
+            Self::Withdraw(user, amount) => (user.get(), Ask::Withdraw { amount: *amount }),
+            Self::Restock(product, delta) => (0, Ask::Restock { product: product.get(), delta: *delta }),
+            Self::Credit(user, amount) => (user.get(), Ask::Adjust { delta: *amount }),
+            Self::Debit(user, amount) => (user.get(), Ask::Adjust { delta: -amount }),
             Self::LookAtStock(product) => (0, Ask::Stock(product.get())),
             Self::LookAtMoney(user) => (0, Ask::Money(user.get())),
             _ => return None,
