@@ -58,6 +58,7 @@ struct State {
     plan: Option<(Option<Kind>, u64, Fault)>,
     fired: bool,
     capacity: u64,
+    was_full: bool,
     dead: bool,
 }
 
@@ -77,6 +78,7 @@ impl SimulatedDisk {
             plan: None,
             fired: false,
             capacity: u64::MAX,
+            was_full: false,
             dead: false,
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -105,7 +107,13 @@ impl SimulatedDisk {
 
     /// Bytes that all files together may take.
     pub fn set_capacity(&self, bytes: u64) {
-        self.lock().capacity = bytes;
+        let mut state = self.lock();
+        (state.capacity, state.was_full) = (bytes, false);
+    }
+
+    /// Whether a file was refused for that since it was set.
+    pub fn was_full(&self) -> bool {
+        self.lock().was_full
     }
 
     /// Every operation so far, failed ones included, with the file's name.
@@ -210,6 +218,7 @@ impl Disk for SimulatedDisk {
             let others = state.names.iter().filter(|(other, _)| *other != name);
             let taken: u64 = others.map(|(_, file)| state.files[*file].now.len() as u64).sum();
             if taken.saturating_add(size) > state.capacity {
+                state.was_full = true;
                 return Err(io::Error::from_raw_os_error(ENOSPC));
             }
             state.files.push(Content::zeros(size as usize));

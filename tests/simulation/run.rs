@@ -36,6 +36,8 @@ pub struct Figures {
     /// Operations of the disk that failed, power cuts included.
     pub disk_faults: u64,
     pub disk_errors: u64,
+    /// Lives whose disk was full.
+    pub full: u64,
     pub lost_before: u64,
     pub lost_after: u64,
     pub hung: u64,
@@ -67,6 +69,7 @@ impl AddAssign for Figures {
         self.failed_starts += more.failed_starts;
         self.disk_faults += more.disk_faults;
         self.disk_errors += more.disk_errors;
+        self.full += more.full;
         self.lost_before += more.lost_before;
         self.lost_after += more.lost_after;
         self.hung += more.hung;
@@ -89,7 +92,7 @@ impl Figures {
     /// Everything that was made to go wrong, a power cut at an operation of the disk as one.
     pub fn faults(&self) -> u64 {
         let lost = self.lost_before + self.lost_after + self.hung + self.away + self.doubts + self.unanswered;
-        self.power_cuts + self.kills + self.disk_errors + lost
+        self.power_cuts + self.kills + self.disk_errors + self.full + lost
     }
 }
 
@@ -300,6 +303,7 @@ fn live(
     run.figures.lives += 1;
     let has_failed = may_fail && disk.has_failed();
     run.figures.disk_faults += u64::from(has_failed);
+    run.figures.full += u64::from(disk.was_full());
     if let Some(why) = run.store.refused() {
         run.object(format!("the store refuses what it is brought: {why}"));
     }
