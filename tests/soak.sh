@@ -85,23 +85,7 @@ step simulation simulation '' whatever "PURSER_SIMULATION_FIRST=$seed" "PURSER_S
 
 echo
 echo "seed $seed, $(( ($(date +%s) - begun) / 60 )) minutes"
-awk '
-    function figure(name,  i) { for (i = 2; i <= NF; i++) if (index($i, name "=") == 1) return substr($i, length(name) + 2); return "" }
-    BEGIN { printf "%-14s %-40s %9s %9s %9s %11s %9s %9s\n", "step", "what", "n", "faults", "acks", "violations", "3/n", "ready" }
-    figure("what") == "FAILED" { bad[$1] = 1 }
-    { line[NR] = $0 }
-    END {
-        for (row = 1; row <= NR; row++) {
-            $0 = line[row]
-            n = figure("runs")
-            # Of a canary n is how long it lived; a loop over every place is no sample, nor is what a fuzzer makes of its own finds; and
-            # some are only timed.
-            sample = !bad[$1] && n > 0 && $1 !~ /^(canaries|every-place|every-moment|fuzz)$/ && figure("what") !~ /^(ready|bits|last-frame)-/
-            ready = figure("ready_ms") == "" ? "" : figure("ready_ms") " ms"
-            printf "%-14s %-40s %9s %9s %9s %11s %9s %9s\n", $1, figure("what"), n, figure("faults"), figure("acks"),
-                bad[$1] ? "see above" : "0", sample ? sprintf("%.5f", 3 / n) : "-", ready
-        }
-    }' "$folder/proofs" || failed=1
+awk -v minutes="$minutes" -f tests/soak.awk "$folder/proofs" || failed=1
 cat "$folder/told"
 if [ "$failed" -ne 0 ]; then
     echo "something was wrong; the logs are in $folder"
