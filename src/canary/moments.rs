@@ -6,6 +6,8 @@
 pub enum Moment {
     /// An owner of this kind begins to handle a message.
     Turn(&'static str),
+    /// An owner of this kind is about to decide a command: what panics there has changed nothing.
+    Deciding(&'static str),
     /// The key is this operation's and nobody else's.
     KeyReserved,
     /// An owner of this kind has granted a hold.
@@ -74,6 +76,7 @@ mod ends {
             let name = match self {
                 Self::Turn(kind) => return write!(out, "turn {kind}"),
                 Self::Held(kind) => return write!(out, "held {kind}"),
+                Self::Deciding(kind) => return write!(out, "deciding {kind}"),
                 Self::KeyReserved => "key reserved",
                 Self::Decided => "decided",
                 Self::FrameWritten => "frame written",

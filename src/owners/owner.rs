@@ -134,6 +134,7 @@ impl<K: Kind> Owner<K> {
         }
         let now = self.ground.clock.now();
         let decide = || {
+            Moment::Deciding(K::NAME).reached();
             let (command, read_at) = (&commit.command, commit.cause.read_at);
             match K::bring_up_to_date(command, &self.desk, read_at, &self.ground) {
                 Current::AsItCame => Some(self.entity.decide(command, now, contended)),
