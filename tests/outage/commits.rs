@@ -20,7 +20,7 @@ fn cycles() -> usize {
 fn at_many_commits(what: &str, fault: Fault) {
     let (server, proxy, _cluster, _) = with_proxy(lasting());
     let mut shop = Shop::open(&server, WORKERS);
-    shop.trade_while(1, |day| {
+    shop.trade_throughout(1, |day| {
         for cycle in 1..=cycles() {
             let stays_away = cycle % 2 == 0;
             if stays_away {
@@ -55,7 +55,7 @@ fn a_commit_that_arrives_when_its_batch_is_tried_again_already_counts_once() {
     let (server, proxy, _cluster, database) = with_proxy(lasting());
     let mut shop = Shop::open(&server, WORKERS);
     let mut sql = Sql::connect(&database);
-    shop.trade_while(1, |day| {
+    shop.trade_throughout(1, |day| {
         for cycle in 1..=cycles() {
             proxy.next_commit(Fault::CommitLate);
             // Who looked saw the store where it was before; the row that tells holds up whoever writes.

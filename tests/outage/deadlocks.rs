@@ -16,7 +16,7 @@ fn a_batch_that_is_the_victim_of_a_deadlock_is_written_whole_afterwards() {
     // Whoever looks first is the victim: the server's session, after Postgres' usual second.
     other.run("SET deadlock_timeout = '10min'");
     let runs = setting("PURSER_OUTAGE_CYCLES", 5);
-    let victims = shop.trade_while(1, |day| {
+    let victims = shop.trade_throughout(1, |day| {
         loop {
             other.run("BEGIN; SELECT 1 FROM balances ORDER BY user_id FOR UPDATE");
             eventually("a batch waits", || (sql.waiting() > 0).then_some(()));

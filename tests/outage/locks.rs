@@ -24,16 +24,18 @@ fn every_table_that_a_batch_writes_may_be_locked_for_a_while_and_no_sale_waits()
         "BEGIN; LOCK TABLE keys IN ACCESS EXCLUSIVE MODE",
     ];
     let runs = tables.len().max(setting("PURSER_OUTAGE_CYCLES", 1));
-    shop.trade_while(1, |day| {
+    let waited = shop.trade_throughout(1, |day| {
+        let mut waited = 0;
         for table in tables.into_iter().cycle().take(runs) {
             lock.run(table);
-            eventually("somebody waits for the table", || (sql.waiting() > 0).then_some(()));
+            waited += eventually("somebody waits for the table", || Some(sql.waiting()).filter(|it| *it > 0));
             day.more(20);
             lock.run("COMMIT");
             day.more(5);
         }
+        waited
     });
-    prove("locked-tables", (runs, runs), server, shop);
+    prove("locked-tables", (runs, usize::try_from(waited).expect("a count")), server, shop);
 }
 
 #[test]
@@ -42,7 +44,7 @@ fn a_writing_session_that_is_ended_in_the_middle_of_a_batch_loses_and_doubles_no
     let mut shop = Shop::open(&server, WORKERS);
     let mut sql = Sql::connect(&database);
     let runs = setting("PURSER_OUTAGE_CYCLES", 10);
-    let ended = shop.trade_while(1, |day| {
+    let ended = shop.trade_throughout(1, |day| {
         let mut ended = 0;
         for _ in 0..runs {
             ended +=

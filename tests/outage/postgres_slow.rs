@@ -1,30 +1,37 @@
 //! Postgres there, but in nobody's service: locked tables, and a backlog that grows to its cap.
 
 use crate::load::Shop;
+use crate::proof::prove;
 use crate::sql::Sql;
 use crate::support::eventually;
 use crate::support::expect::expect_problem;
+use crate::support::journal::lasting;
 use crate::support::server::Setup;
-use crate::{check, notices_the_outage, with_postgres};
+use crate::{notices_the_outage, with_postgres};
 use serde_json::json;
 use std::thread;
 
 #[test]
 fn tables_locked_in_postgres_stop_no_sale() {
-    let (server, _cluster, database) = with_postgres(Setup::new());
+    let (server, _cluster, database) = with_postgres(lasting());
     let mut shop = Shop::open(&server, 4);
-    let mut sql = Sql::connect(&database);
-    shop.trade_while(1, |day| {
+    let (mut lock, mut sql) = (Sql::connect(&database), Sql::connect(&database));
+    let waited = shop.trade_throughout(1, |day| {
         day.more(40);
-        sql.run("BEGIN; LOCK TABLE products, balances, orders, entries IN ACCESS EXCLUSIVE MODE");
+        lock.run("BEGIN; LOCK TABLE products, balances, orders, entries IN ACCESS EXCLUSIVE MODE");
+        // Only what has written something has an id: a batch, and not a read of an order.
+        let batches = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND wait_event_type = 'Lock' AND backend_xid IS NOT NULL";
+        let waited = eventually("a batch waits", || Some(sql.number(batches)).filter(|it| *it > 0));
+        let stands = sql.watermark();
         // Whoever gets no reply in time fails here.
         day.more(150);
-        sql.run("COMMIT");
+        assert_eq!(sql.watermark(), stands, "something was stored");
+        lock.run("COMMIT");
         day.more(20);
+        waited
     });
-    server.drains();
-    shop.ask_again();
-    check::everything_once(&server, &shop);
+    prove("all-tables-locked", (1, usize::try_from(waited).expect("a count")), server, shop);
 }
 
 #[test]

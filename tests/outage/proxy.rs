@@ -29,6 +29,8 @@ pub enum Fault {
     Refused,
     /// Forwarded later.
     Delayed,
+    /// Kept waiting by a line that stalls.
+    Stalled,
     /// What is said is taken, and reaches nobody, until the end of the connection.
     Swallowed,
 }
@@ -231,6 +233,10 @@ impl Connection {
             self.shared.note(Fault::Delayed);
         }
         let mut line = self.shared.line.subscribe();
+        let stalls = *line.borrow() == Line::Stalls;
+        if stalls {
+            self.shared.note(Fault::Stalled);
+        }
         line.wait_for(|line| *line != Line::Stalls).await.is_ok_and(|line| *line == Line::Swallows)
     }
 
