@@ -1,5 +1,5 @@
 //! Proof on demand: the store recomputed from its own history, the journal checked from its first byte to its last, and
-//! the two compared; and the drift report that writes a product's row again from what its owner holds.
+//! the positions of the two compared; and the drift report that writes a product's row again from what its owner holds.
 
 use super::call::{Call, Read};
 use super::operate::Work;
