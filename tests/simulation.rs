@@ -156,6 +156,7 @@ fn the_same_seed_is_the_same_run() {
     for seed in first..first + 12 {
         let (one, other) = (run(seed), run(seed));
         assert_eq!((&one.wrong, one.journal.len()), (&other.wrong, other.journal.len()), "seed {seed}");
+        assert_eq!(one.calls.len(), other.calls.len(), "seed {seed}");
         for (record, again) in one.journal.iter().zip(&other.journal) {
             assert_eq!(without_seals(record), without_seals(again), "seed {seed}");
         }

@@ -72,6 +72,14 @@ impl Database {
         Self { store, beside: AsyncMutex::new(beside), emptying, _directory: directory }
     }
 
+    /// What a SELECT of one text finds; not from within a run.
+    pub fn rows(&self, select: &'static str) -> Vec<String> {
+        RUNTIME.block_on(async {
+            let mut beside = self.beside.lock().await;
+            sqlx::query_scalar(select).fetch_all(&mut *beside).await.expect("rows")
+        })
+    }
+
     /// Back to the others, as if it were new; one that cannot be emptied goes.
     pub fn rest(self) {
         let emptied = RUNTIME.block_on(async {

@@ -44,8 +44,8 @@ pub enum LifeEnd {
 
 /// Only a defect makes anything take so long, of simulated time.
 const DEADLINE: Duration = Duration::from_mins(10);
-/// A message that waits for its next attempt waits longer when the clock jumps back.
-const REST: Duration = Duration::from_hours(3);
+/// A message that waits for its next attempt waits longer when the clock jumps back: three times in each of five lives, by an hour.
+const REST: Duration = Duration::from_hours(16);
 
 type Shared = Rc<RefCell<Run>>;
 
@@ -60,6 +60,7 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     if let Some((kind, nth, fault)) = plan.disk {
         disk.fail(kind, nth, fault);
     }
+    run.borrow_mut().faulty = plan.disk.map(|_| disk.clone());
     let provider = run.borrow().provider.clone();
     provider.begin(plan.provider, plan.jumps == 0);
     let options = options(directory, &mixture, provider);
@@ -333,29 +334,40 @@ async fn ask_again(engine: &Engine, run: &Shared) {
         for _ in 0..40 {
             let invoked = run.borrow_mut().tick();
             let (heard, outcome) = request.send(engine, Some(&key)).await;
-            let mut shared = run.borrow_mut();
-            match heard {
-                Heard::Told(told) => {
-                    let returned = shared.tick();
-                    shared.unheard.retain(|other| other.key != key);
-                    if let Some(place) = place {
-                        shared.calls[place] =
-                            Noted { invoked, returned, told, ..shared.calls[place].clone() };
-                    }
-                    keep(&mut shared, &request, outcome);
-                    break;
-                }
-                Heard::Wrong(wrong) => {
-                    shared.object(format!("{wrong}: {request:?}"));
-                    break;
-                }
-                Heard::NotNow | Heard::Unknown => {}
+            if hear_again(&mut run.borrow_mut(), (place, &request, &key), invoked, heard, outcome) {
+                break;
             }
-            drop(shared);
             // A store that is away answers again some time.
             sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// Whether that was an answer.
+fn hear_again(
+    run: &mut Run,
+    (place, request, key): (Option<usize>, &Request, &str),
+    invoked: u64,
+    heard: Heard,
+    outcome: Option<Outcome>,
+) -> bool {
+    match heard {
+        Heard::Told(told) => {
+            let returned = run.tick();
+            run.unheard.retain(|other| other.key != key);
+            if let Some(place) = place {
+                run.calls[place] = Noted { invoked, returned, told, ..run.calls[place].clone() };
+            }
+            keep(run, request, outcome);
+        }
+        Heard::Wrong(wrong) => run.object(format!("{wrong}: {request:?}")),
+        Heard::Unknown => {
+            run.leave_open(request);
+            return false;
+        }
+        Heard::NotNow => return false,
+    }
+    true
 }
 
 /// Takes note of a call that begins.
@@ -385,7 +397,7 @@ fn take(
     let told = match heard {
         Heard::Told(told) => told,
         Heard::NotNow => Told::Refused,
-        Heard::Unknown => return,
+        Heard::Unknown => return run.leave_open(request),
         Heard::Wrong(wrong) => return run.object(format!("{wrong}: {request:?}")),
     };
     run.unheard.retain(|other| Some(&other.key) != key);

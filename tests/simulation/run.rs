@@ -8,6 +8,7 @@ use super::database;
 use super::life::{self, LifeEnd};
 use super::plan::{Mixture, Plan};
 use super::provider::SimulatedProvider;
+use super::rows;
 use super::store::{self, LineFigures, Lost, SimulatedStore};
 use actix_rt::System;
 use purser::auditor::{self, Call};
@@ -123,6 +124,8 @@ pub struct Run {
     /// Moments of the clock that all clients share.
     pub moment: u64,
     pub keys: u64,
+    /// The disk of the current life, if a fault of it is planned.
+    pub faulty: Option<SimulatedDisk>,
 }
 
 impl Run {
@@ -134,6 +137,14 @@ impl Run {
     pub fn object(&mut self, wrong: impl Into<String>) {
         let wrong = wrong.into();
         self.wrong.get_or_insert(wrong);
+    }
+
+    /// Nobody knows whether that was done, which only a disk that has failed leaves open: a stop lets all that it took in come to
+    /// its end, and after a kill nobody is told anything.
+    pub fn leave_open(&mut self, request: &Request) {
+        if !self.faulty.as_ref().is_some_and(|disk| disk.has_failed()) {
+            self.object(format!("the outcome is unknown, and no disk has failed: {request:?}"));
+        }
     }
 
     /// What the disk holds continues what was seen to be durable, and changes none of it.
@@ -170,7 +181,7 @@ impl Run {
         }
     }
 
-    /// The whole history, against the model.
+    /// The whole history, against the model, and the store's rows, against the history.
     fn judge(&mut self) {
         let stored = store::stands_at(&self.store).get();
         if stored != self.witness.len() as u64 {
@@ -190,6 +201,9 @@ impl Run {
         }
         [self.figures.doubts, self.figures.unanswered, self.figures.cards] = self.provider.figures();
         if let Err(wrong) = self.provider.compare(&self.witness) {
+            self.object(wrong);
+        }
+        if let Err(wrong) = rows::compare(&self.store, &self.witness) {
             self.object(wrong);
         }
     }
@@ -256,6 +270,7 @@ fn live_all(mut chance: Chance, mixture: Mixture, plans: Vec<Plan>, single: Opti
         wrong: None,
         moment: 0,
         keys: 0,
+        faulty: None,
     }));
     for plan in plans {
         disk = live(&run, disk, plan, directory, chance.next());

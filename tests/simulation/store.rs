@@ -304,3 +304,8 @@ store! {
 pub fn stands_at(store: &SimulatedStore) -> Seq {
     at_once(store.database().store.position()).map_or(Seq::ZERO, |lease| lease.watermark)
 }
+
+/// What a SELECT of one text finds there once the engines are gone, whatever the line does.
+pub fn rows(store: &SimulatedStore, select: &'static str) -> Vec<String> {
+    store.database().rows(select)
+}
