@@ -1,13 +1,14 @@
 //! A journal that is not what was written: the server refuses to start, and never starts "around" it.
 
-use crate::support::server::Server;
+use crate::support::journal::judge_what_is_left;
+use crate::support::server::{Server, Setup};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A server with a journal of many frames, all of them stored, killed.
+/// A server with a journal of many frames, all of them stored, killed; to be damaged.
 fn killed() -> Server {
-    let mut server = Server::start();
+    let mut server = Setup::new().damaged().start();
     let (admin, buyer) = (server.admin(), server.buyer(1_000));
     let item = admin.item("Lamp", 1, 100);
     for _ in 0..40 {
@@ -58,6 +59,8 @@ fn a_flipped_byte_inside_the_journal_exits_3_and_names_segment_and_offset() {
                 "attempt {attempt} wrote over the damage"
             );
         }
+        let seen = judge_what_is_left(server.data_dir());
+        assert!(seen.is_err_and(|wrong| wrong.contains(&name)), "the tests' own check does not see it");
     }
 }
 
@@ -70,11 +73,12 @@ fn a_segment_cut_in_the_middle_is_never_started_around() {
     drop(file);
     let name = segment.file_name().expect("a name").to_string_lossy().into_owned();
     server.restart_refused().expect(3, &[&name, "not as long as its header says"]);
+    assert!(judge_what_is_left(server.data_dir()).is_err(), "the tests' own check does not see it");
 }
 
 #[test]
 fn a_store_that_is_ahead_of_the_journal_is_refused() {
-    let mut server = Server::start();
+    let mut server = Setup::new().damaged().start();
     server.buyer(10);
     assert_eq!(server.sigterm(), Some(0));
     server.restart();

@@ -1,10 +1,12 @@
 //! The journals of servers, and what the auditor's model says of them.
 
+use super::eventually;
 use super::server::{Server, Setup};
 use purser::auditor::facts::Entry;
 use purser::auditor::{self, Model};
 use purser::domain::Seq;
-use purser::engine::{EngineOptions, offline};
+use purser::engine::offline::{self, OfflineError};
+use purser::engine::{EngineOptions, StartError};
 use std::path::Path;
 
 /// A server that keeps its journal from the first record on, however long it grows.
@@ -27,19 +29,29 @@ pub fn sound_journal(server: &Server) -> Vec<Entry> {
     journal
 }
 
-/// The same of whatever a test leaves, unless its journal is none any more: damaged on purpose, in use, or without its
-/// beginning.
+/// The same of whatever a test leaves: it can be read to its end, and each record follows, unless the first ones are gone. Not of
+/// what a test has [damaged](Setup::damaged) on purpose.
 ///
 /// # Errors
-/// What does not follow.
+/// Why it cannot be read, or what does not follow.
 pub fn judge_what_is_left(data_dir: &Path) -> Result<(), String> {
-    match read(data_dir) {
-        Ok(journal) if journal.first().is_some_and(|entry| entry.seq == 1) => judge(&journal),
+    let journal = read(data_dir).map_err(|error| error.to_string())?;
+    match journal.first() {
+        Some(first) if first.seq == 1 => judge(&journal),
         _ => Ok(()),
     }
 }
 
-fn read(data_dir: &Path) -> Result<Vec<Entry>, offline::OfflineError> {
+/// A process that another test is about to start may hold for a moment what we had open: the lock of an earlier reading.
+#[track_caller]
+fn read(data_dir: &Path) -> Result<Vec<Entry>, OfflineError> {
+    eventually("the data directory is free", || match read_once(data_dir) {
+        Err(OfflineError::Start(StartError::Locked { .. })) => None,
+        read => Some(read),
+    })
+}
+
+fn read_once(data_dir: &Path) -> Result<Vec<Entry>, OfflineError> {
     let mut journal = Vec::new();
     let options = EngineOptions::embedded(data_dir);
     offline::read_journal(&options, Seq::new(1), |record| journal.push(auditor::entry(&record)))?;

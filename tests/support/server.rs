@@ -28,13 +28,14 @@ pub struct Setup {
     flags: Vec<String>,
     listen: String,
     wrapper: Vec<String>,
+    is_damaged: bool,
 }
 
 impl Setup {
     pub fn new() -> Self {
         let listen = "127.0.0.1:0".to_owned();
         let (env, flags, wrapper) = (Vec::new(), Vec::new(), Vec::new());
-        Self { store: Store::embedded(), data_dir: None, env, flags, listen, wrapper }
+        Self { store: Store::embedded(), data_dir: None, env, flags, listen, wrapper, is_damaged: false }
     }
 
     pub fn store(mut self, store: Store) -> Self {
@@ -66,6 +67,12 @@ impl Setup {
     /// Runs the server under another program ("strace", with its arguments) that passes on how it ends.
     pub fn under(mut self, program: &[&str]) -> Self {
         self.wrapper = program.iter().map(|part| (*part).to_owned()).collect();
+        self
+    }
+
+    /// The test damages the journal on purpose, so that nothing is asked of what the server leaves.
+    pub fn damaged(mut self) -> Self {
+        self.is_damaged = true;
         self
     }
 
@@ -369,6 +376,9 @@ impl Drop for Server {
         }
         // Whatever the test was about, what it leaves has to be sound.
         drop(process);
+        if self.setup.is_damaged {
+            return;
+        }
         if let Err(wrong) = judge_what_is_left(self.data_dir()) {
             panic!("the journal that this server leaves: {wrong}");
         }
