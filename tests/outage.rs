@@ -6,6 +6,9 @@ mod support;
 mod auditing;
 #[path = "outage/background.rs"]
 mod background;
+#[cfg(feature = "canaries")]
+#[path = "outage/canaries.rs"]
+mod canaries;
 #[path = "crash/check.rs"]
 mod check;
 #[path = "outage/commits.rs"]
@@ -14,6 +17,8 @@ mod commits;
 mod copied;
 #[path = "outage/deadlocks.rs"]
 mod deadlocks;
+#[path = "outage/disk_errors.rs"]
+mod disk_errors;
 #[path = "crash/history.rs"]
 mod history;
 #[path = "outage/limits.rs"]
@@ -42,6 +47,8 @@ mod sql;
 mod sqlstates;
 #[path = "outage/starting.rs"]
 mod starting;
+#[path = "outage/taken_over.rs"]
+mod taken_over;
 #[path = "outage/the_disk.rs"]
 mod the_disk;
 #[path = "outage/wire.rs"]

@@ -30,7 +30,8 @@ fn copy_of(directory: &Path) -> TempDir {
     copied
 }
 
-fn at(database: &str, directory: &Path) -> Setup {
+/// A server with this directory on this database.
+pub fn at(database: &str, directory: &Path) -> Setup {
     Setup::new().store(Store::at("postgres", database.to_owned(), ())).data_dir(directory)
 }
 

@@ -1,7 +1,5 @@
-//! The journal's disk: full, and failing.
+//! The journal's disk, full.
 
-use crate::check;
-use crate::load::Shop;
 use crate::support::api::Item;
 use crate::support::eventually;
 use crate::support::expect::expect_problem;
@@ -12,7 +10,7 @@ use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// A small file system of its own, gone when dropped.
 struct SmallDisk {
@@ -151,27 +149,4 @@ fn a_start_without_room_for_a_segment_says_how_much_it_needs_and_how_much_there_
         .next()
         .and_then(|text| text.split_whitespace().rev().find_map(|word| word.parse::<u64>().ok()));
     assert!(free.is_some_and(|free| (1 << 20..8 << 20).contains(&free)), "{free:?}");
-}
-
-#[test]
-fn a_disk_that_fails_to_sync_halts_the_server_without_another_acknowledgement() {
-    let version = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
-    assert!(
-        version.is_ok_and(|status| status.success()),
-        "This test makes fdatasync fail. It needs the program strace: `apt-get install strace`."
-    );
-    // Counted per thread: the journal's writer gets this far. As a grandchild, so that what we start is the server.
-    let fail = "--inject=fdatasync:error=EIO:when=120+";
-    let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "--trace=fdatasync", fail];
-    let mut server = Setup::new().under(&strace).start();
-    let mut shop = Shop::open(&server, 4);
-    shop.trade_while(1, |day| {
-        day.more(1_000_000);
-        // Whoever saw it end was told nothing, or that the outcome is unknown.
-        assert_eq!(server.ends(), Some(4));
-    });
-    server.by_itself();
-    server.restart();
-    shop.ask_again();
-    check::everything_once(&server, &shop);
 }

@@ -138,3 +138,62 @@ fn an_upload_that_stalls_is_cut_and_keeps_no_server_from_its_end() {
     expect_turned_away(&upload.read_reply(false).expect("an answer"));
     assert_eq!(server.ends(), Some(0));
 }
+
+/// Buyers buy until they are turned away or the server is gone, which `end` asks to end and, held back as it is, is then killed.
+fn killed_on_its_way_out(end: impl FnOnce(&Server)) {
+    const BUYERS: usize = 4;
+    let (mut server, mut cluster, item, buyer) = held_back();
+    // Both are in memory, so this needs no store.
+    server.admin().credit(buyer.id, 10_000_000).expect(200);
+    server.admin().restock(item, 1_000_000).expect(200);
+    let everybody_buys = Barrier::new(BUYERS + 1);
+    // How many purchases were acknowledged, and whether the last one was not answered.
+    let buy = || {
+        let mut bought = 0;
+        loop {
+            let call = buyer.call("POST", &format!("/items/{}/purchase", item.id));
+            match call.json(&serde_json::json!({"quantity": 1})).try_send() {
+                Ok(reply) if reply.status == 503 => {
+                    expect_turned_away(&reply);
+                    return (bought, false);
+                }
+                Ok(reply) => drop(reply.expect(201)),
+                Err(_) => return (bought, true),
+            }
+            bought += 1;
+            if bought == 2 {
+                everybody_buys.wait();
+            }
+        }
+    };
+    let told: Vec<(u64, bool)> = std::thread::scope(|scope| {
+        let buying: Vec<_> = (0..BUYERS).map(|_| scope.spawn(buy)).collect();
+        everybody_buys.wait();
+        end(&server);
+        assert!(!server.has_ended(), "nothing held it back");
+        server.kill9();
+        buying.into_iter().map(|buyer| buyer.join().expect("a buyer buys until the end")).collect()
+    });
+    cluster.start();
+    server.restart();
+    let bought: u64 = 1 + told.iter().map(|(bought, _)| bought).sum::<u64>();
+    let in_doubt = told.iter().filter(|(_, in_doubt)| *in_doubt).count() as u64;
+    let orders = buyer.list("/orders").len() as u64;
+    assert!(
+        (bought..=bought + in_doubt).contains(&orders),
+        "{orders} orders, {bought} told, {in_doubt} in doubt"
+    );
+    // What was under way holds nothing back.
+    assert_eq!((server.stock(item), buyer.balance()), (1_000_100 - orders, 10_001_000 - 10 * orders));
+    server.expect_clean_audit();
+}
+
+#[test]
+fn a_server_that_is_killed_as_it_is_asked_to_end_loses_nothing_that_it_acknowledged() {
+    killed_on_its_way_out(|server| server.signal("TERM"));
+}
+
+#[test]
+fn a_server_that_is_killed_while_it_turns_clients_away_loses_nothing_that_it_acknowledged() {
+    killed_on_its_way_out(begin_the_end);
+}
