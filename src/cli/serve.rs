@@ -72,7 +72,7 @@ async fn serve_engine(
     println!("listening on http://{address}");
     tokio::select! {
         reason = engine.halted() => {
-            eprintln!("purser: {reason}; restart to recover from disk");
+            eprintln!("purser: {reason}; {}", reason.next_step());
             // What was enqueued is unknown now, and those who wait are told so before the process ends.
             tokio::time::sleep(HALT_GRACE).await;
             return Ok(Exit::Halted);
@@ -85,8 +85,9 @@ async fn serve_engine(
     running.drain();
     let end = engine.shutdown().await;
     running.stop().await;
-    if let Some(reason) = engine.health().reason {
-        eprintln!("purser: {reason}; restart to recover from disk");
+    if engine.health().reason.is_some() {
+        let reason = engine.halted().await;
+        eprintln!("purser: {reason}; {}", reason.next_step());
         return Ok(Exit::Halted);
     }
     if end.backlog_records > 0 {

@@ -22,6 +22,19 @@ pub enum HaltReason {
     Panic(String),
 }
 
+impl HaltReason {
+    /// What its operator does next.
+    pub const fn next_step(&self) -> &'static str {
+        match self {
+            Self::Write(_) | Self::Sync(_) | Self::Panic(_) => "restart to recover from disk",
+            Self::Fenced(_) => {
+                "do not start this one again: what it has and the store lacks is in its journal"
+            }
+            Self::Rewound(_) => "restore a later state of the store; a start says from which record on",
+        }
+    }
+}
+
 /// The waiter's share of a halt: whether its record survived is unknown until restart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("the engine halted; after the restart, retry with the same key to learn the outcome")]
@@ -38,7 +51,7 @@ pub struct Halt {
 impl Halt {
     /// Stops the engine. Later reasons are logged and otherwise ignored.
     pub fn halt(&self, reason: HaltReason) {
-        tracing::error!(%reason, "the engine halts; restart it to recover from disk");
+        tracing::error!(%reason, next_step = reason.next_step(), "the engine halts");
         let _ = self.reason.set(reason);
         self.bell.notify_waiters();
     }
