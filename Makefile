@@ -13,7 +13,8 @@ test: ## Find or install what the tests need, then run all of them
 	bash tests/setup.sh
 	cargo test --locked --no-fail-fast
 	cargo test --locked --features canaries --test canaries
-	cargo test --locked --features canaries --test crash moments_of_
+	cargo test --locked --features canaries --test crash -- moments_of_ canaries::
+	cargo test --locked --features canaries --test outage canaries::
 
 MINUTES ?= 60
 
@@ -26,7 +27,7 @@ lint: ## Formatting, clippy and documentation, warnings denied
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo metadata -q --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --features canaries --lib --test canaries --test crash -- -D warnings
+	cargo clippy --locked --features canaries --lib --test canaries --test crash --test outage -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 fmt: ## Format the whole tree

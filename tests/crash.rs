@@ -2,6 +2,9 @@
 
 mod support;
 
+#[cfg(feature = "canaries")]
+#[path = "crash/canaries.rs"]
+mod canaries;
 #[path = "crash/check.rs"]
 mod check;
 #[path = "crash/every_sync.rs"]

@@ -64,6 +64,8 @@ script() {
 
 # First: what is built last is left without their feature.
 step canaries canaries canaries ''
+step canaries-kill-9 crash canaries canaries::
+step canaries-commits outage canaries canaries::
 step every-moment crash canaries moments_of_ "PURSER_CRASH_MOMENTS=$rounds" "PURSER_CRASH_SEED=$seed"
 step every-place simulation '' every_operation PURSER_SIMULATION_STRIDE=1
 step kill-9 crash '' every_acknowledged "PURSER_CRASH_CYCLES=$cycles" "PURSER_CRASH_SEED=$seed"

@@ -73,6 +73,12 @@ impl Canary {
 mod cage {
     use super::Canary;
     use std::cell::Cell;
+    use std::sync::OnceLock;
+
+    /// Names one that is on in the whole process.
+    const EVERYWHERE: &str = "CANARY";
+
+    static EVERYWHERE_OUT: OnceLock<Option<Canary>> = OnceLock::new();
 
     thread_local! {
         static OUT: Cell<Option<Canary>> = const { Cell::new(None) };
@@ -88,9 +94,18 @@ mod cage {
     }
 
     impl Canary {
-        /// Whether this bug is on, on this thread.
+        /// Whether this bug is on, on this thread or in the whole process.
+        ///
+        /// # Panics
+        /// If the environment names none of them.
         pub fn sings(self) -> bool {
-            OUT.get() == Some(self)
+            OUT.get() == Some(self) || *EVERYWHERE_OUT.get_or_init(Self::named) == Some(self)
+        }
+
+        fn named() -> Option<Self> {
+            let name = std::env::var(EVERYWHERE).ok().filter(|name| !name.is_empty())?;
+            let named = Self::ALL.into_iter().find(|canary| format!("{canary:?}") == name);
+            Some(named.unwrap_or_else(|| panic!("{EVERYWHERE} is no canary: {name}")))
         }
 
         /// Runs with this bug. Only what happens on the calling thread has it.

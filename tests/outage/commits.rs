@@ -6,6 +6,7 @@ use crate::proof::prove;
 use crate::proxy::Fault;
 use crate::sql::Sql;
 use crate::support::journal::lasting;
+use crate::support::server::Setup;
 use crate::support::{eventually, setting};
 use crate::with_proxy;
 
@@ -17,8 +18,8 @@ fn cycles() -> usize {
 
 /// Every second time the store stays away until the server has sold more without it.
 #[track_caller]
-fn at_many_commits(what: &str, fault: Fault) {
-    let (server, proxy, _cluster, _) = with_proxy(lasting());
+pub fn at_many_commits(setup: Setup, what: &str, fault: Fault) {
+    let (server, proxy, _cluster, _) = with_proxy(setup);
     let mut shop = Shop::open(&server, WORKERS);
     shop.trade_throughout(1, |day| {
         for cycle in 1..=cycles() {
@@ -42,12 +43,12 @@ fn at_many_commits(what: &str, fault: Fault) {
 
 #[test]
 fn a_batch_whose_commit_never_reached_postgres_is_written_again() {
-    at_many_commits("commit-lost", Fault::CommitLost);
+    at_many_commits(lasting(), "commit-lost", Fault::CommitLost);
 }
 
 #[test]
 fn a_batch_whose_commit_was_done_and_never_answered_is_not_written_again() {
-    at_many_commits("answer-lost", Fault::AnswerLost);
+    at_many_commits(lasting(), "answer-lost", Fault::AnswerLost);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this module")]
 
 pub mod api;
+#[cfg(feature = "canaries")]
+pub mod canaries;
 pub mod expect;
 pub mod http;
 pub mod journal;
