@@ -33,8 +33,9 @@ impl Inner {
         fresh: Freshness,
         look: impl FnOnce(&mut Glimpse<'_, K>) -> Option<T> + Send + 'static,
     ) -> Result<Read<T>, EngineError> {
-        // Owners are never behind the journal, so a position that was handed out is always reflected.
         self.reached(fresh.min_seq).await?;
+        // Owners are never behind the journal: what was durable before is reflected, whoever wrote it.
+        let reflected = self.ground.durable.get();
         let pin = self.pin(supervisor, id, missing).await?;
         let (value, as_of) = self.view(&pin, move |glimpse| (look(glimpse), glimpse.as_of)).await?;
         if !Canary::ReadBeforeDurable.sings() {
@@ -45,8 +46,7 @@ impl Inner {
             seq: as_of,
             replayed: false,
         })?;
-        let as_of = as_of.max(fresh.min_seq.unwrap_or_default());
-        Ok(Read { value, as_of })
+        Ok(Read { value, as_of: as_of.max(reflected) })
     }
 
     /// A position that was never handed out cannot be waited for.

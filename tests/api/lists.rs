@@ -95,6 +95,26 @@ fn a_list_waits_for_the_position_that_its_reader_names() {
 }
 
 #[test]
+fn what_is_read_is_no_older_than_what_its_reader_was_told_of_anything_else() {
+    let server = Server::start();
+    let admin = server.admin();
+    let item = admin.item("Lamp", 10, 5);
+    let path = format!("/items/{}", item.id);
+    admin
+        .call("PUT", "/levels")
+        .json(&json!({"levels": [{"rank": 0, "name": "All", "threshold": 0}]}))
+        .send();
+    for n in 1..=20 {
+        let told = admin.post("/items", json!({"name": "Mug", "price": 1, "stock": 1})).seq();
+        for path in [path.as_str(), "/levels"] {
+            let read = admin.get(path);
+            read.expect(200);
+            assert!(read.as_of() >= told, "item {n}: {path} as of {} after {told}", read.as_of());
+        }
+    }
+}
+
+#[test]
 fn waiting_for_a_position_that_does_not_come_ends_with_read_timeout() {
     let server = Server::start();
     let list = server.guest().call("GET", "/items").header("Purser-Min-Seq", "900000000").send();

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt};
 use purser::domain::message::MessageKind;
 use purser::domain::order::OrderStatus;
 use purser::domain::{Money, ProductId, Quantity, UserId};
-use purser::engine::{Call, Durability, Freshness, LineRequest, Lines, OrderRequest, Pricing};
+use purser::engine::{Call, Freshness, LineRequest, Lines, OrderRequest, Pricing};
 use purser::messages::{KindStats, Profiles};
 use purser::store::{OrderFilter, Page};
 use std::time::Duration;
@@ -87,8 +87,9 @@ async fn a_hundred_thousand_orders_that_wait_at_a_start_are_decided_once_each_wh
         paid += FUNDS - house.amount(*buyer).await;
     }
     assert_eq!(paid, 10 * (STOCK + 1), "sixty thousand, and the one beside them");
-    let stored = Call::default().durable_in(Durability::Store);
-    house.credit(buyers[1], 10, stored).await.expect("credited, and all before it is listed");
+    house.credit(buyers[1], 10, Call::default()).await.expect("credited");
+    // Lists are of what is stored; a store that is this busy may count as away for a moment.
+    reach(&house, "all is stored", |_| house.engine.health().backlog.records == 0).await;
     let processed = ended(&house, buyers[1], OrderStatus::Processed).await;
     assert_eq!(processed + ended(&house, buyers[1], OrderStatus::Failed).await, ORDERS / BUYERS);
     assert_eq!(house.amount(buyers[1]).await, FUNDS + 10 - 10 * processed as i64);
