@@ -14,7 +14,7 @@ const CARD_SECRET: &str = "card-secret";
 /// The data directory, locked for as long as this lives.
 pub struct DataDir {
     pub path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
@@ -43,7 +43,7 @@ impl DataDir {
             Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
         lock.set_len(0).and_then(|()| lock.write_all(holder(path).as_bytes())).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// Why no segment could be prepared, with what is lacking if that is room.
@@ -98,6 +98,13 @@ impl DataDir {
     }
 }
 
+impl Drop for DataDir {
+    /// Closing would not do: a process that this one is just starting holds the open file, too, until it runs its program.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
+}
+
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
@@ -117,4 +124,20 @@ pub(super) fn holder(path: &Path) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let directory = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     format!("process {} on {} with data directory {}", std::process::id(), host.trim(), directory.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DataDir;
+
+    #[test]
+    fn a_directory_is_free_once_it_is_let_go_whoever_has_inherited_its_lock_file() {
+        let place = tempfile::tempdir().expect("a directory");
+        let held = DataDir::open(place.path()).expect("free");
+        let inherited = held.lock.try_clone().expect("another name of the same open file");
+        assert!(DataDir::open(place.path()).is_err(), "taken twice");
+        drop(held);
+        DataDir::open(place.path()).expect("free again");
+        drop(inherited);
+    }
 }
