@@ -40,7 +40,7 @@ END {
         if ($1 == "commits" || $1 == "outage") postgres += figure("faults")
         if ($1 == "commits") branch[what] = figure("faults")
         if ($1 ~ /^(fuzz|schemathesis)$/ || what ~ /^(hostile-bytes|bodies|headers)$/) inputs += n
-        if (what ~ /^ready-empty/ && ready > empty) empty = ready
+        if (what ~ /^ready-empty/ && ready + 0 > empty + 0) empty = ready
         if (what ~ /^ready-backlog/) backlog = ready
     }
     print ""

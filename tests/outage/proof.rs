@@ -5,6 +5,16 @@ use crate::load::Shop;
 use crate::support::server::{Server, purser, run};
 use crate::{check, history};
 
+/// Nothing is wrong with the store and the journal of a server that does not run.
+#[track_caller]
+pub fn expect_clean_audit_of_stopped(server: &Server) {
+    let mut audit = purser();
+    audit.args(["audit", "--database-url", server.database_url().expect("a database")]);
+    audit.arg("--data-dir").arg(server.data_dir());
+    let ended = run(audit);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
 /// Every acknowledged operation is there once, in the store too, and the journal explains all that was told.
 #[track_caller]
 pub fn prove(what: &str, (runs, faults): (usize, usize), mut server: Server, mut shop: Shop) {
@@ -14,11 +24,7 @@ pub fn prove(what: &str, (runs, faults): (usize, usize), mut server: Server, mut
     // A batch taken for stored that is not comes back from the journal, and nobody would notice that it was given up.
     assert!(!server.output().contains("the store was rewound"), "{}", server.output());
     server.kill9();
-    let mut audit = purser();
-    audit.args(["audit", "--database-url", server.database_url().expect("a database")]);
-    audit.arg("--data-dir").arg(server.data_dir());
-    let ended = run(audit);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    expect_clean_audit_of_stopped(&server);
     let told = shop.log.iter().flatten().filter_map(|operation| operation.told.as_ref());
     let acks = told.filter(|reply| matches!(reply.status, 200 | 201)).count();
     history::explains(&server, &shop, acks);

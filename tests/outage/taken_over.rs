@@ -3,6 +3,7 @@
 
 use crate::copied::at;
 use crate::load::Shop;
+use crate::proof::expect_clean_audit_of_stopped;
 use crate::sql::Sql;
 use crate::support::eventually;
 use crate::support::journal::{lasting, sound_journal};
@@ -60,7 +61,7 @@ fn freeze(server: &Server) {
 #[track_caller]
 fn thaws_and_ends(server: &mut Server) {
     server.signal("CONT");
-    server.logs_once(&["purser: the store was taken over by"]);
+    server.logs_once(&["purser: the store was taken over by", "do not start this one again"]);
     assert_eq!(server.ends(), Some(HALTED));
 }
 
@@ -90,11 +91,7 @@ fn passes_its_audit(mut server: Server) {
     server.drains();
     server.expect_clean_audit();
     server.kill9();
-    let mut audit = purser();
-    audit.args(["audit", "--database-url", server.database_url().expect("a database")]);
-    audit.arg("--data-dir").arg(server.data_dir());
-    let ended = run(audit);
-    assert_eq!(ended.code, Some(0), "{ended:?}");
+    expect_clean_audit_of_stopped(&server);
 }
 
 #[test]
