@@ -82,8 +82,17 @@ fn whatever_goes_wrong_nothing_acknowledged_is_lost_and_nothing_happens_twice() 
     tell("simulation", &figures);
     if figures.runs >= 100 {
         let Figures { power_cuts, kills, disk_faults, lost_before, lost_after, doubts, cards, .. } = figures;
-        let often =
-            [power_cuts, kills, disk_faults, lost_before, lost_after, doubts, cards, figures.unheard_there];
+        let often = [
+            power_cuts,
+            kills,
+            disk_faults,
+            lost_before,
+            lost_after,
+            doubts,
+            cards,
+            figures.unheard_there,
+            figures.rot_noticed,
+        ];
         let Figures {
             halts, failed_starts, stops, full, hung, away, jumps, unanswered, refused, read, ..
         } = figures;
@@ -99,6 +108,9 @@ fn whatever_goes_wrong_nothing_acknowledged_is_lost_and_nothing_happens_twice() 
             refused,
             read,
             figures.unheard_not,
+            figures.deadlocks,
+            figures.rot_torn,
+            figures.rot_behind,
         ];
         let is_enough = often.iter().all(|count| *count >= figures.runs / 20)
             && now_and_then.iter().all(|count| *count > figures.runs / 1_000)

@@ -35,8 +35,23 @@ pub struct Key {
 pub struct Refusal {
     pub as_of: u64,
     pub code: &'static str,
-    /// Of which product how much was asked for, and how much there was.
-    pub short: Option<(u64, i64, i64)>,
+    /// What there was too little of, if figures say so.
+    pub short: Option<Short>,
+}
+
+/// How much was asked for, and how much there was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Short {
+    Stock {
+        product: u64,
+        asked: i64,
+        available: i64,
+    },
+    /// Of the caller's money, or of somebody's whose money an administrator was about to take.
+    Money {
+        asked: i64,
+        available: i64,
+    },
 }
 
 /// Where an order stands.
@@ -217,6 +232,10 @@ pub enum Fact {
     },
     GivenUp {
         message: Id,
+    },
+    /// Somebody who may ask for others.
+    Administrator {
+        user: u64,
     },
     Taken {
         space: Space,

@@ -2,11 +2,11 @@
 //! there before. It decides nothing that the engine decides; it only knows what must never be.
 
 use super::cards::Cards;
-use super::facts::{Cause, Entry, Fact, Key, Space};
+use super::facts::{Cause, Entry, Fact, Key, Refusal, Short, Space};
 use super::messages::Messages;
 use super::orders::Orders;
 use super::totals::Totals;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// For how long a key is remembered at least, in microseconds.
 const KEY_LIFE: i64 = 24 * 3_600 * 1_000_000;
@@ -43,6 +43,7 @@ pub struct Model {
     messages: Messages,
     cards: Cards,
     names: BTreeMap<(Space, String), Option<u64>>,
+    administrators: BTreeSet<u64>,
     /// Where each key was answered, and when.
     keys: BTreeMap<Key, (u64, i64)>,
 }
@@ -66,6 +67,7 @@ impl Model {
             messages: Messages::default(),
             cards: Cards::default(),
             names: BTreeMap::new(),
+            administrators: BTreeSet::new(),
             keys: BTreeMap::new(),
         }
     }
@@ -105,6 +107,10 @@ impl Model {
             Fact::PaidOut { user, step, .. } => self.paid_out.take(seq, (*user).into(), *step),
             Fact::AccountMade { account, step, .. } => self.accounts.take(seq, *account, *step),
             Fact::Account(change) => self.accounts.take(seq, change.account, change.step),
+            Fact::Administrator { user } => {
+                self.administrators.insert(*user);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -145,18 +151,26 @@ impl Model {
         if !entry.facts.is_empty() || refusal.as_of >= entry.seq {
             return Err(format!("{refusal:?} with {:?}", entry.facts));
         }
-        match refusal.short {
-            Some((product, asked, available))
-                if self.is_whole
-                    && (asked <= available || self.stock.at(product.into(), refusal.as_of) != available) =>
-            {
-                let there = self.stock.at(product.into(), refusal.as_of);
-                Err(format!(
-                    "{asked} of product {product} were refused for {available}, and there were {there}"
-                ))
+        if self.is_whole { self.short(key.caller, refusal) } else { Ok(()) }
+    }
+
+    /// What there was too little of is what there was at that position.
+    fn short(&self, caller: u64, refusal: &Refusal) -> Result<(), String> {
+        let (asked, available, is_so) = match refusal.short {
+            None => return Ok(()),
+            Some(Short::Stock { product, asked, available }) => {
+                (asked, available, self.stock.at(product.into(), refusal.as_of) == available)
             }
-            _ => Ok(()),
+            Some(Short::Money { asked, available }) => {
+                let is_so = self.money.at(caller.into(), refusal.as_of) == available
+                    || self.administrators.contains(&caller) && self.money.has(available, refusal.as_of);
+                (asked, available, is_so)
+            }
+        };
+        if is_so && available < asked {
+            return Ok(());
         }
+        Err(format!("{asked} were refused for {available}, and that is not what there was: {refusal:?}"))
     }
 
     /// Who answered a key.

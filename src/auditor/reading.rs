@@ -2,13 +2,14 @@
 
 use super::facts::{
     AccountState, AccountStep, CardState, CardStep, Cause, Entry, Fact, Key, Line, Lock, OrderState, Reason,
-    Refusal, Space, Step, Work,
+    Refusal, Short, Space, Step, Work,
 };
 use crate::domain::account::{self, AccountStatus, LoginStatus, Transition, TransitionReason};
 use crate::domain::event::Namespace;
 use crate::domain::message::{Message, Payload};
 use crate::domain::order::{OrderLine, OrderStatus, ReturnLine};
 use crate::domain::redemption::{RedemptionStatus, RedemptionStep};
+use crate::domain::user::Role;
 use crate::domain::withdrawal::WithdrawalStatus;
 use crate::domain::{EntryKind, Event, MovementKind, Posting, Record, Rejection};
 
@@ -24,7 +25,10 @@ pub fn entry(record: &Record) -> Entry {
         code: refused.rejection.code(),
         short: match refused.rejection {
             Rejection::InsufficientStock { product_id, requested, available } => {
-                Some((product_id.get(), requested, available))
+                Some(Short::Stock { product: product_id.get(), asked: requested, available })
+            }
+            Rejection::InsufficientBalance { requested, available } => {
+                Some(Short::Money { asked: requested.minor(), available: available.minor() })
             }
             _ => None,
         },
@@ -150,6 +154,9 @@ fn event_facts(event: &Event, facts: &mut Vec<Fact>) {
                 facts.push(Fact::Money { user, step: step(posting), cause });
             }
             Fact::Card(card_step(stepped))
+        }
+        Event::UserRegistered { user_id, profile } if profile.role == Role::Admin => {
+            Fact::Administrator { user: user_id.get() }
         }
         // Not of this model: who may sign in, and what levels are called.
         Event::UserRegistered { .. }

@@ -55,6 +55,11 @@ impl Totals {
         behind.checked_sub(1).map_or(0, |place| known.steps[place].1)
     }
 
+    /// Whether any of them was that once the record at `seq` was taken in; 0 is what is not there.
+    pub fn has(&self, total: i64, seq: u64) -> bool {
+        total == 0 || self.of.keys().any(|id| self.at(*id, seq) == total)
+    }
+
     /// Whether it was ever so from one position to another.
     pub fn was(&self, id: u128, from: u64, to: u64, is_so: impl Fn(i64) -> bool) -> bool {
         let steps = self.of.get(&id).map_or(&[][..], |known| &known.steps);

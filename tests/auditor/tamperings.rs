@@ -53,6 +53,18 @@ fn first<T>(story: &Story, find: impl Fn(&Event) -> Option<T>) -> T {
     found.next().expect("there is one")
 }
 
+/// The story, but its refusal says that so much money was asked for and so much there, by what its caller had.
+fn refused_money(story: &Story, figures: impl Fn(i64) -> (i64, i64)) -> Vec<Record> {
+    let mut records = story.records.clone();
+    let record = records.iter_mut().find(|record| record.refusal.is_some()).expect("a refusal");
+    let caller = record.caller.expect("a caller");
+    let (asked, available) = figures(story.balance_view(caller).amount);
+    let [requested, available] = [asked, available].map(|amount| Money::new(amount).expect("money"));
+    let refusal = record.refusal.as_mut().expect("a refusal");
+    refusal.rejection = Rejection::InsufficientBalance { requested, available };
+    records
+}
+
 fn more(posting: &mut Posting, by: i64) {
     posting.delta += by;
     posting.total += by;
@@ -205,7 +217,13 @@ fn what_cannot_have_happened_to_messages_and_keys_is_not_believed() {
             *available = 1;
         }
     };
+    let too_dear = |more: i64| refused_money(&story, |there| (there + more + 1, there + more));
+    assert_eq!(judged(&too_dear(0)), Ok(()), "a caller who has too little");
+    let enough_money = refused_money(&story, |there| (there, there));
     expect_refused(&[
+        ("too little money, and there was more", too_dear(-1), "not what there was"),
+        ("too little money, and there was less", too_dear(1), "not what there was"),
+        ("money that was enough", enough_money, "not what there was"),
         ("a message is done twice", and(&story, vec![Event::MessageDone(done)]), "after its end"),
         (
             "a living message is given up",
@@ -218,7 +236,7 @@ fn what_cannot_have_happened_to_messages_and_keys_is_not_believed() {
             "not decided",
         ),
         ("a key is answered twice", again, "was answered by record"),
-        ("a refusal for less than there was", refused(enough), "were refused for 1"),
+        ("a refusal for less than there was", refused(enough), "were refused for 1,"),
         ("a refusal as of what came later", refused(|refusal| refusal.as_of = Seq::new(u64::MAX)), "Refusal"),
     ]);
 }

@@ -10,12 +10,14 @@ pub struct Line {
     /// To the store: the answer takes so long that it counts as out of reach, and reads give up. To the provider: the call arrives
     /// after its caller has given it up.
     pub hanging: u64,
+    /// To the store: so many of its writes are chosen as the victim of a deadlock, which takes a second, and rolled back.
+    pub deadlocks: u64,
     /// Nobody is there, and it takes a while to find out.
     pub away: u64,
 }
 
 impl Line {
     pub const fn is_bad(&self) -> bool {
-        self.lost_before + self.lost_after + self.hanging + self.away > 0
+        self.lost_before + self.lost_after + self.hanging + self.deadlocks + self.away > 0
     }
 }

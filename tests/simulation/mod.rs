@@ -9,6 +9,7 @@ mod life;
 mod line;
 mod plan;
 pub mod provider;
+mod rot;
 mod rows;
 pub mod run;
 pub mod store;

@@ -210,7 +210,7 @@ impl Provider for SimulatedProvider {
             let pause = Duration::from_micros(state.chance.below(4_000));
             (state.line, pause, state.chance.below(100))
         };
-        let Line { away, lost_before, lost_after, hanging } = line;
+        let Line { away, lost_before, lost_after, hanging, .. } = line;
         if (away..away + hanging).contains(&dice) {
             let mut state = self.state();
             let after = TIMEOUT_MILLIS / 2 + state.chance.below(TIMEOUT_MILLIS / 2 - 10);

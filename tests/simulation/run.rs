@@ -42,8 +42,13 @@ pub struct Figures {
     pub lost_before: u64,
     pub lost_after: u64,
     pub hung: u64,
+    pub deadlocks: u64,
     pub away: u64,
     pub jumps: u64,
+    /// Bits of a copy of the journal that turned, and no start went on; that were taken for a torn end; behind the end.
+    pub rot_noticed: u64,
+    pub rot_torn: u64,
+    pub rot_behind: u64,
     /// Calls of the provider that left it open whether it has taken a card.
     pub doubts: u64,
     /// Its other calls that came to nothing.
@@ -74,8 +79,12 @@ impl AddAssign for Figures {
         self.lost_before += more.lost_before;
         self.lost_after += more.lost_after;
         self.hung += more.hung;
+        self.deadlocks += more.deadlocks;
         self.away += more.away;
         self.jumps += more.jumps;
+        self.rot_noticed += more.rot_noticed;
+        self.rot_torn += more.rot_torn;
+        self.rot_behind += more.rot_behind;
         self.doubts += more.doubts;
         self.unanswered += more.unanswered;
         self.cards += more.cards;
@@ -93,7 +102,8 @@ impl Figures {
     /// Everything that was made to go wrong, a power cut at an operation of the disk as one.
     pub fn faults(&self) -> u64 {
         let lost = self.lost_before + self.lost_after + self.hung + self.away + self.doubts + self.unanswered;
-        self.power_cuts + self.kills + self.disk_errors + self.full + lost
+        let rot = self.rot_noticed + self.rot_torn + self.rot_behind;
+        self.power_cuts + self.kills + self.disk_errors + self.full + self.deadlocks + rot + lost
     }
 }
 
@@ -290,9 +300,9 @@ fn live_all(mut chance: Chance, mixture: Mixture, plans: Vec<Plan>, single: Opti
         }
     }
     let mut run = run.borrow_mut();
-    let LineFigures { lost_before, lost_after, hung, away, .. } = store.figures();
+    let LineFigures { lost_before, lost_after, hung, deadlocks, away, .. } = store.figures();
     (run.figures.lost_before, run.figures.lost_after) = (lost_before, lost_after);
-    (run.figures.hung, run.figures.away) = (hung, away);
+    (run.figures.hung, run.figures.deadlocks, run.figures.away) = (hung, deadlocks, away);
     let (journal, calls) = (std::mem::take(&mut run.witness), std::mem::take(&mut run.calls));
     Verdict { figures: run.figures, journal, calls, has_failed, wrong: run.wrong.take() }
 }

@@ -39,6 +39,7 @@ pub struct LineFigures {
     pub lost_before: u64,
     pub lost_after: u64,
     pub hung: u64,
+    pub deadlocks: u64,
     pub away: u64,
     /// How far the store is, whoever knows.
     pub committed: u64,
@@ -70,6 +71,7 @@ enum Fate {
     LostBefore,
     LostAfter,
     Hanging,
+    Victim,
 }
 
 impl SimulatedStore {
@@ -140,7 +142,7 @@ impl SimulatedStore {
         at_once(tokio::task::unconstrained(writing)).expect("written");
     }
 
-    fn fate(&self) -> (Fate, Duration) {
+    fn fate(&self, is_write: bool) -> (Fate, Duration) {
         let planned = self.planned();
         let mut state = self.line.lock().expect("no panic");
         let (line, chance, figures) = &mut *state;
@@ -169,6 +171,9 @@ impl SimulatedStore {
         } else if chance.percent(line.hanging) {
             figures.hung += 1;
             Fate::Hanging
+        } else if is_write && chance.percent(line.deadlocks) {
+            figures.deadlocks += 1;
+            Fate::Victim
         } else {
             Fate::Answered
         };
@@ -181,10 +186,14 @@ impl SimulatedStore {
         to: Option<Seq>,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let (fate, pause) = self.fate();
+        let (fate, pause) = self.fate(to.is_some());
         tokio::time::sleep(pause).await;
         if fate == Fate::LostBefore {
             return Err(StoreError::Unavailable("the call was lost".into()));
+        }
+        if fate == Fate::Victim {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return Err(StoreError::Unavailable("the victim of a deadlock, rolled back".into()));
         }
         let answer = at_once(tokio::task::unconstrained(call));
         match (&answer, to) {
