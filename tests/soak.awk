@@ -53,7 +53,7 @@ END {
     least("COMMITs that came late", branch["commit-late"] + 0, 50)
     least("servers killed in doubt", branch["killed-in-doubt"] + 0, 50)
     least("inputs of fuzzers and of schemathesis", inputs + 0, 100000)
-    least("canaries found", canaries + 0, 12)
+    least("canaries found", canaries + 0, 24)
     most("ms from kill -9 to ready with nothing to store", empty + 0, 1000)
     most("ms from kill -9 to ready with 100,000 records to store", backlog + 0, 5000)
     judge("steps with a violation", failures + 0 == 0, failures + 0, "none")

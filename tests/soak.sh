@@ -16,8 +16,9 @@ rounds=$((minutes < 20 ? 1 : minutes / 20))
 faults=$((minutes < 20 ? 10 : minutes / 2))
 cases=$((minutes * 250 < 2000 ? 2000 : minutes * 250))
 # Before the hours that come first.
-if ! command -v c++ >/dev/null; then
-    echo "tests/soak.sh: the fuzzer needs a C++ compiler (Debian, Ubuntu: sudo apt-get install g++)" >&2
+if ! { command -v c++ && command -v curl && python3 -c 'import ensurepip, venv'; } >/dev/null 2>&1; then
+    echo "tests/soak.sh: the fuzzer needs a C++ compiler, schemathesis curl and Python with venv" \
+        "(Debian, Ubuntu: sudo apt-get install g++ curl python3-venv)" >&2
     exit 1
 fi
 echo "soak: seed $seed, $minutes minutes (repeat it with SOAK_SEED=$seed)"

@@ -369,4 +369,4 @@ A redemption_id that has ended is told its first result again. A card that was t
 
 GET /ledger lists every exchange attempt: running, taken, refused, repeated, dropped_before, not_taken_429 or \
 error_500. Its http_status is what was answered, null when the connection was closed instead. \
-GET /health answers 200.";
+GET /inquiries lists who asked how a redemption ended, and what was answered. GET /health answers 200.";

@@ -2,6 +2,7 @@
 //! handles it has used.
 
 use super::routes::Routes;
+use crate::domain::message::MessageKind;
 use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +61,8 @@ impl Meters {
     }
 }
 
-/// Help texts, once per process: of this edge's metrics, and of those that the engine below it publishes.
+/// Help texts, once per process: of this edge's metrics, and of those that the engine below it publishes. Whoever counts dead
+/// letters sees the first one only if there was a 0 before it.
 pub fn describe() {
     for (name, help) in COUNTERS {
         describe_counter!(*name, *help);
@@ -70,6 +72,9 @@ pub fn describe() {
     }
     for (name, help) in GAUGES {
         describe_gauge!(*name, *help);
+    }
+    for kind in MessageKind::ALL {
+        counter!("purser_messages_dead_total", "kind" => kind.word()).increment(0);
     }
 }
 

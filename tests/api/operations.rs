@@ -209,6 +209,10 @@ fn metrics_are_prometheus_text_with_well_formed_names() {
         samples.iter().any(|sample| sample.contains("insufficient_stock")),
         "refusals are not told by code"
     );
+    let none_dead = |kind: &str| format!("purser_messages_dead_total{{kind=\"{kind}\"}} 0");
+    for kind in ["process_order", "order_shipped", "upgrade_check", "redeem_card"] {
+        assert!(samples.contains(&none_dead(kind).as_str()), "the first dead {kind} would not be seen");
+    }
 }
 
 #[test]

@@ -113,6 +113,17 @@ fn cards_that_wait_are_listed_and_taken_back() {
 }
 
 #[test]
+fn who_hands_in_without_a_sound_token_is_asked_for_that_of_the_cards_user() {
+    with_accounts(|server| {
+        let mut hand_in = command(server, &server.buyer(0), &["hand-in", "--country", "DE"]);
+        hand_in.env("PURSER_TOKEN", "none");
+        let ended = run_reading(hand_in, "OK1X1");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("give the token of the cards' user by PURSER_TOKEN"), "{ended:?}");
+    });
+}
+
+#[test]
 fn a_file_is_handed_in_and_what_is_rejected_is_told_by_its_line_without_its_code() {
     with_accounts(|server| {
         let user = server.buyer(0);
