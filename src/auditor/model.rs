@@ -5,7 +5,7 @@ use super::cards::Cards;
 use super::facts::{Cause, Entry, Fact, Key, Refusal, Short, Space};
 use super::messages::Messages;
 use super::orders::Orders;
-use super::totals::Totals;
+use super::totals::{Totals, is_short};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For how long a key is remembered at least, in microseconds.
@@ -92,6 +92,9 @@ impl Model {
         for fact in &entry.facts {
             self.total(entry.seq, fact)?;
             self.name(fact)?;
+            if let Fact::Administrator { user } = fact {
+                self.administrators.insert(*user);
+            }
         }
         let whole = self.is_whole;
         self.orders.take(&entry.facts, &mut due, whole)?;
@@ -107,10 +110,6 @@ impl Model {
             Fact::PaidOut { user, step, .. } => self.paid_out.take(seq, (*user).into(), *step),
             Fact::AccountMade { account, step, .. } => self.accounts.take(seq, *account, *step),
             Fact::Account(change) => self.accounts.take(seq, change.account, change.step),
-            Fact::Administrator { user } => {
-                self.administrators.insert(*user);
-                Ok(())
-            }
             _ => Ok(()),
         }
     }
@@ -154,7 +153,7 @@ impl Model {
         if self.is_whole { self.short(key.caller, refusal) } else { Ok(()) }
     }
 
-    /// What there was too little of is what there was at that position.
+    /// A refusal's figures are those of its position, and too small; of an administrator's they are somebody's.
     fn short(&self, caller: u64, refusal: &Refusal) -> Result<(), String> {
         let (asked, available, is_so) = match refusal.short {
             None => return Ok(()),
@@ -162,15 +161,16 @@ impl Model {
                 (asked, available, self.stock.at(product.into(), refusal.as_of) == available)
             }
             Some(Short::Money { asked, available }) => {
-                let is_so = self.money.at(caller.into(), refusal.as_of) == available
-                    || self.administrators.contains(&caller) && self.money.has(available, refusal.as_of);
+                let is_own = self.money.at(caller.into(), refusal.as_of) == available;
+                let may_be_anybodys = self.administrators.contains(&caller);
+                let is_so = is_own || may_be_anybodys && self.money.any_at(available, refusal.as_of);
                 (asked, available, is_so)
             }
         };
-        if is_so && available < asked {
+        if is_so && is_short(asked, available) {
             return Ok(());
         }
-        Err(format!("{asked} were refused for {available}, and that is not what there was: {refusal:?}"))
+        Err(format!("{asked} were refused for {available}, which is not so: {refusal:?}"))
     }
 
     /// Who answered a key.

@@ -6,6 +6,11 @@ use std::collections::BTreeMap;
 /// No total may pass it.
 const LIMIT: i64 = (1 << 53) - 1;
 
+/// Whether that is a reason to refuse. What passes every limit is told as the limit, which somebody may have.
+pub const fn is_short(asked: i64, available: i64) -> bool {
+    available < asked || asked == LIMIT
+}
+
 #[derive(Debug)]
 struct Total {
     version: u64,
@@ -56,7 +61,7 @@ impl Totals {
     }
 
     /// Whether any of them was that once the record at `seq` was taken in; 0 is what is not there.
-    pub fn has(&self, total: i64, seq: u64) -> bool {
+    pub fn any_at(&self, total: i64, seq: u64) -> bool {
         total == 0 || self.of.keys().any(|id| self.at(*id, seq) == total)
     }
 

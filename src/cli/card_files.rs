@@ -7,7 +7,7 @@ use super::client::{Call, Client, blocking};
 use super::csv_file::{Row, read};
 use super::failure::{Exit, Failure};
 use super::lanes::{interruption, progress};
-use super::redemptions::PATH;
+use super::redemptions::{PATH, not_handed_in};
 use super::report::{emit, print_json, thousands};
 use super::server::running;
 use crate::domain::card::CardCode;
@@ -206,7 +206,7 @@ fn send(
         let answer: HandedIn = match blocking(url, async |client| client.patiently(&call).await) {
             Ok(answer) => answer,
             Err(error) => {
-                unsent = Some((first.line, Failure::from(error)));
+                unsent = Some((first.line, not_handed_in(error)));
                 break;
             }
         };

@@ -1,7 +1,6 @@
 //! What can come back from a server instead of an answer: a problem+json, something unreadable, or nothing.
 
 use super::failure::{Exit, Failure};
-use super::redemptions::PATH;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -71,9 +70,6 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let advice = match &error {
             CallError::NoAnswer { .. } => "; is `purser serve` running there? --url names another address",
-            CallError::Problem { status: 401 | 403, method, path, .. } if hands_in(method, path) => {
-                "; give the token of the cards' user by PURSER_TOKEN"
-            }
             CallError::Problem { status: 401 | 403, .. } => {
                 "; give the admin token by PURSER_TOKEN, or the server's directory by --data-dir"
             }
@@ -83,9 +79,4 @@ impl From<CallError> for Failure {
         };
         Self::new(Exit::Violation, format!("{error}{advice}"))
     }
-}
-
-/// Cards are their user's; an administrator's token would make them the administrator's.
-fn hands_in(method: &str, path: &str) -> bool {
-    method == "POST" && path.strip_prefix(PATH).is_some_and(|rest| matches!(rest, "" | "/batches"))
 }

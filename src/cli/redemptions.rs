@@ -6,6 +6,7 @@ use super::card_files::{self, Figures};
 use super::client::{Call, blocking};
 use super::failure::{Exit, Failure};
 use super::lanes::spinner;
+use super::problem::CallError;
 use super::redemption_args::RedemptionsVerb;
 use super::report::thousands;
 use super::server::running;
@@ -71,15 +72,15 @@ fn hand_in(
     let (url, token) = running(server)?;
     let call = Call::post(PATH, body).bearer(&token).key(new_key());
     let card: Value = match wait {
-        None => blocking(&url, async |client| client.patiently(&call).await)?,
+        None => blocking(&url, async |client| client.patiently(&call).await).map_err(not_handed_in)?,
         Some(seconds) => {
             let (waiting, end) = (spinner("exchanging"), Instant::now() + Duration::from_secs(seconds));
             let card = blocking(&url, async |client| {
                 loop {
                     let left = end.saturating_duration_since(Instant::now());
                     // Repeated under its key it is not handed in again, and waited for again.
-                    let card: Value =
-                        client.patiently(&call.clone().wait(left.as_secs_f64().ceil() as u64)).await?;
+                    let call = call.clone().wait(left.as_secs_f64().ceil() as u64);
+                    let card: Value = client.patiently(&call).await.map_err(not_handed_in)?;
                     if !is_open(&card) || Instant::now() >= end {
                         return Ok::<_, Failure>(card);
                     }
@@ -92,6 +93,14 @@ fn hand_in(
     print(server, &card, card_line);
     let has_succeeded = text(&card, "status") == RedemptionStatus::Succeeded.word();
     Ok(Exit::from_check(wait.is_none() || has_succeeded))
+}
+
+/// Cards are their user's; an administrator's token would make them the administrator's.
+pub fn not_handed_in(error: CallError) -> Failure {
+    if !matches!(error, CallError::Problem { status: 401 | 403, .. }) {
+        return error.into();
+    }
+    Failure::new(Exit::Violation, format!("{error}; give the token of the cards' user by PURSER_TOKEN"))
 }
 
 fn is_open(card: &Value) -> bool {

@@ -39,7 +39,8 @@ impl Call {
         Self { caller: Some(caller), ..Self::default() }
     }
 
-    /// A call on behalf of a user under an idempotency key: with the same request it gets the first reply again.
+    /// A call on behalf of a user under an idempotency key: with the same request it gets the first reply again. The money is the
+    /// caller's own, or the caller is an administrator; whoever embeds the engine sees to that.
     pub fn keyed(caller: UserId, key: impl Into<String>) -> Self {
         Self { caller: Some(caller), key: Some(key.into()), ..Self::default() }
     }

@@ -61,8 +61,7 @@ impl Meters {
     }
 }
 
-/// Help texts, once per process: of this edge's metrics, and of those that the engine below it publishes. Whoever counts dead
-/// letters sees the first one only if there was a 0 before it.
+/// Help texts, once per process: of this edge's metrics, and of those that the engine below it publishes.
 pub fn describe() {
     for (name, help) in COUNTERS {
         describe_counter!(*name, *help);
@@ -73,6 +72,10 @@ pub fn describe() {
     for (name, help) in GAUGES {
         describe_gauge!(*name, *help);
     }
+}
+
+/// Who watches how dead letters increase sees the first one only if there was a 0 before it.
+pub fn begin_dead_letters() {
     for kind in MessageKind::ALL {
         counter!("purser_messages_dead_total", "kind" => kind.word()).increment(0);
     }

@@ -158,6 +158,7 @@ pub fn serve(
     metrics: PrometheusHandle,
 ) -> io::Result<Running> {
     meters::describe();
+    meters::begin_dead_letters();
     let workers = options.workers.max(1);
     let upkeep = metrics.clone();
     let shared = Arc::new(app::Shared::new(engine, options.clone(), metrics));

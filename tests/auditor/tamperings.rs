@@ -7,7 +7,7 @@ use purser::domain::event::{MovementKind, Namespace};
 use purser::domain::order::OrderStatus;
 use purser::domain::redemption::{RedemptionStatus, RedemptionStep};
 use purser::domain::withdrawal::WithdrawalStatus::{self, Completed, Pending, Rejected};
-use purser::domain::{EntryKind, Event, Money, Operation, Posting, Record, Rejection, Seq};
+use purser::domain::{EntryKind, Event, Money, Operation, Posting, Record, Rejection, Seq, UserId};
 use std::sync::Arc;
 
 #[test]
@@ -53,13 +53,16 @@ fn first<T>(story: &Story, find: impl Fn(&Event) -> Option<T>) -> T {
     found.next().expect("there is one")
 }
 
-/// The story, but its refusal says that so much money was asked for and so much there, by what its caller had.
-fn refused_money(story: &Story, figures: impl Fn(i64) -> (i64, i64)) -> Vec<Record> {
+/// The story, but with a refusal of that user's, of one more than there is said to be.
+fn refused_money(story: &Story, caller: UserId, available: i64) -> Vec<Record> {
+    refused_for(story, caller, available + 1, available)
+}
+
+fn refused_for(story: &Story, caller: UserId, requested: i64, available: i64) -> Vec<Record> {
     let mut records = story.records.clone();
     let record = records.iter_mut().find(|record| record.refusal.is_some()).expect("a refusal");
-    let caller = record.caller.expect("a caller");
-    let (asked, available) = figures(story.balance_view(caller).amount);
-    let [requested, available] = [asked, available].map(|amount| Money::new(amount).expect("money"));
+    record.key.as_mut().expect("a key").caller = caller;
+    let [requested, available] = [requested, available].map(|amount| Money::new(amount).expect("money"));
     let refusal = record.refusal.as_mut().expect("a refusal");
     refusal.rejection = Rejection::InsufficientBalance { requested, available };
     records
@@ -217,13 +220,18 @@ fn what_cannot_have_happened_to_messages_and_keys_is_not_believed() {
             *available = 1;
         }
     };
-    let too_dear = |more: i64| refused_money(&story, |there| (there + more + 1, there + more));
-    assert_eq!(judged(&too_dear(0)), Ok(()), "a caller who has too little");
-    let enough_money = refused_money(&story, |there| (there, there));
+    // An administrator, and a user.
+    let (ann, bob) = (UserId::new(1), UserId::new(2));
+    let [of_ann, of_bob] = [ann, bob].map(|user| story.balance_view(user).amount);
+    assert_eq!(judged(&refused_money(&story, bob, of_bob)), Ok(()), "who has too little");
+    assert_eq!(judged(&refused_money(&story, ann, of_bob)), Ok(()), "for one who has too little");
+    assert_eq!(judged(&refused_for(&story, bob, purser::domain::LIMIT, of_bob)), Ok(()), "past every limit");
     expect_refused(&[
-        ("too little money, and there was more", too_dear(-1), "not what there was"),
-        ("too little money, and there was less", too_dear(1), "not what there was"),
-        ("money that was enough", enough_money, "not what there was"),
+        ("too little money, and there was more", refused_money(&story, bob, of_bob - 1), "which is not so"),
+        ("too little money, and there was less", refused_money(&story, bob, of_bob + 1), "which is not so"),
+        ("money that was enough", refused_for(&story, bob, of_bob, of_bob), "which is not so"),
+        ("money of somebody else", refused_money(&story, bob, of_ann), "which is not so"),
+        ("money that nobody has", refused_money(&story, ann, of_ann + of_bob + 1), "which is not so"),
         ("a message is done twice", and(&story, vec![Event::MessageDone(done)]), "after its end"),
         (
             "a living message is given up",

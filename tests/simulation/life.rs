@@ -6,7 +6,7 @@ use super::clients::{Heard, PRICE, Request};
 use super::line::Line;
 use super::plan::{End, Mixture, Plan};
 use super::provider::{SimulatedProvider, TIMEOUT};
-use super::rot::{self, Rot};
+use super::rot;
 use super::run::{Run, Unheard};
 use actix_rt::spawn;
 use purser::auditor::{Call as Noted, Told};
@@ -59,7 +59,7 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     clock.begin();
     let provider = run.borrow().provider.clone();
     let options = options(directory, &mixture, provider.clone());
-    start_rotten(&run, &disk, options.clone()).await;
+    rot::start_rotten(&run, &disk, options.clone()).await;
     store.set_line(if plan.is_line_bad_at_start { plan.line } else { Line::default() });
     if let Some((kind, nth, fault)) = plan.disk {
         disk.fail(kind, nth, fault);
@@ -143,36 +143,6 @@ pub async fn live(run: Shared, disk: SimulatedDisk, plan: Plan, directory: PathB
     };
     clock.end();
     end
-}
-
-/// Where a copy of the disk is seen to be rotten, no engine starts on it.
-async fn start_rotten(run: &Shared, disk: &SimulatedDisk, options: EngineOptions) {
-    let mut chance = run.borrow_mut().chance.branch();
-    let rotten = match rot::turn_a_bit(disk, &mut chance) {
-        Ok(Some(Rot::Noticed(rotten))) => rotten,
-        Ok(rot) => {
-            let figures = &mut run.borrow_mut().figures;
-            figures.rot_torn += u64::from(matches!(rot, Some(Rot::TakenForTorn)));
-            figures.rot_behind += u64::from(matches!(rot, Some(Rot::BehindTheEnd)));
-            return;
-        }
-        Err(wrong) => return run.borrow_mut().object(wrong),
-    };
-    let (clock, store) = (run.borrow().clock.clone(), run.borrow().store.clone());
-    let before = contents(&rotten);
-    let started = Engine::start_simulated(options, clock, Arc::new(rotten.clone()), store).await;
-    let mut run = run.borrow_mut();
-    match started {
-        Err(StartError::Journal(_)) if contents(&rotten) == before => run.figures.rot_noticed += 1,
-        Err(StartError::Journal(_)) => run.object("a start that was refused has changed the disk"),
-        Err(error) => run.object(format!("a rotten journal is refused for something else: {error}")),
-        Ok(_) => run.object("it starts on a rotten journal"),
-    }
-}
-
-fn contents(disk: &SimulatedDisk) -> Vec<(String, Vec<u8>)> {
-    let names = disk.list().unwrap_or_default().into_iter();
-    names.map(|name| (name.clone(), disk.read(&name).unwrap_or_default())).collect()
 }
 
 /// How the engine of any life is set up.

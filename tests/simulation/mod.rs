@@ -4,6 +4,7 @@ mod chance;
 mod clients;
 mod clock;
 pub mod database;
+pub mod figures;
 mod fold;
 mod life;
 mod line;

@@ -71,7 +71,6 @@ enum Fate {
     LostBefore,
     LostAfter,
     Hanging,
-    Victim,
 }
 
 impl SimulatedStore {
@@ -173,7 +172,7 @@ impl SimulatedStore {
             Fate::Hanging
         } else if is_write && chance.percent(line.deadlocks) {
             figures.deadlocks += 1;
-            Fate::Victim
+            return (Fate::LostBefore, Duration::from_secs(1));
         } else {
             Fate::Answered
         };
@@ -190,10 +189,6 @@ impl SimulatedStore {
         tokio::time::sleep(pause).await;
         if fate == Fate::LostBefore {
             return Err(StoreError::Unavailable("the call was lost".into()));
-        }
-        if fate == Fate::Victim {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            return Err(StoreError::Unavailable("the victim of a deadlock, rolled back".into()));
         }
         let answer = at_once(tokio::task::unconstrained(call));
         match (&answer, to) {
