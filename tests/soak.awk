@@ -30,14 +30,14 @@ END {
         ready = figure("ready_ms")
         # Of a canary n is how long it lived; a loop over every place is no sample, nor is what a fuzzer makes of its own finds; and
         # some are only timed.
-        sample = !bad[$1] && n > 0 && $1 !~ /^(canaries.*|every-place|every-moment|fuzz)$/ && what !~ /^(ready|bits|last-frame)-/
+        sample = !bad[$1] && n > 0 && $1 !~ /^(canaries.*|every-.*|fuzz)$/ && what !~ /^(ready|bits|last-frame)-/
         printf "%-14s %-40s %9s %9s %9s %11s %9s %9s\n", $1, what, n, figure("faults"), figure("acks"),
             bad[$1] ? "see above" : "0", sample ? sprintf("%.5f", 3 / n) : "-", ready == "" ? "" : ready " ms"
         if (what == "simulation") seeds = n
         if ($1 == "every-place") places += n
         if ($1 ~ /^canaries/ && what != "FAILED") canaries++
         if ($1 == "kill-9") kills += n
-        if ($1 == "commits" || $1 == "outage") postgres += figure("faults")
+        if ($1 ~ /^(commits|outage)$/ && figure("tier") == "T3") postgres += figure("faults")
         if ($1 == "commits") branch[what] = figure("faults")
         if ($1 ~ /^(fuzz|schemathesis)$/ || what ~ /^(hostile-bytes|bodies|headers)$/) inputs += n
         if (what ~ /^ready-empty/ && ready + 0 > empty + 0) empty = ready

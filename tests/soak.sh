@@ -69,6 +69,7 @@ step canaries-kill-9 crash canaries canaries::
 step canaries-commits outage canaries canaries::
 step every-moment crash canaries moments_of_ "PURSER_CRASH_MOMENTS=$rounds" "PURSER_CRASH_SEED=$seed"
 step every-place simulation '' every_operation PURSER_SIMULATION_STRIDE=1
+step every-statement store '' every_statement
 step kill-9 crash '' every_acknowledged "PURSER_CRASH_CYCLES=$cycles" "PURSER_CRASH_SEED=$seed"
 step second-opinion crash '' second_opinion "PURSER_CRASH_HISTORIES=$cycles" "PURSER_CRASH_SEED=$seed"
 step kill-9-cards redemption '' crash:: "PURSER_REDEMPTION_CRASH_CYCLES=$faults" PURSER_REDEMPTION_CRASH_CARDS=2000

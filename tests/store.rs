@@ -17,6 +17,8 @@ mod outage;
 mod reading;
 #[path = "store/redemptions.rs"]
 mod redemptions;
+#[path = "store/statements.rs"]
+mod statements;
 #[path = "store/story.rs"]
 mod story;
 #[path = "store/withdrawals.rs"]

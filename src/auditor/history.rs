@@ -4,7 +4,7 @@
 
 use super::facts::{Cause, Entry, Fact, Id, OrderState};
 use super::model::Model;
-use super::totals::is_short;
+use super::totals::is_too_dear;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was asked for, by one user.
@@ -174,7 +174,7 @@ impl History<'_> {
             }
             Told::SoldOut { product, asked, available, is_again } => {
                 let from = if *is_again { 0 } else { from };
-                let is_so = |there: i64| there == *available && is_short(*asked, there);
+                let is_so = |there: i64| there == *available && there < *asked;
                 if !self.model.stock.was((*product).into(), from, to, is_so) {
                     return Err(format!("never so between {from} and {to}"));
                 }
@@ -182,7 +182,7 @@ impl History<'_> {
             }
             Told::Poor { asked, available, is_again } => {
                 let from = if *is_again { 0 } else { from };
-                let is_so = |there: i64| there == *available && is_short(*asked, there);
+                let is_so = |there: i64| there == *available && is_too_dear(*asked, there);
                 if !self.model.money.was(call.user.into(), from, to, is_so) {
                     return Err(format!("never so between {from} and {to}"));
                 }

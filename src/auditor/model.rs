@@ -5,7 +5,7 @@ use super::cards::Cards;
 use super::facts::{Cause, Entry, Fact, Key, Refusal, Short, Space};
 use super::messages::Messages;
 use super::orders::Orders;
-use super::totals::{Totals, is_short};
+use super::totals::{Totals, is_too_dear};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// For how long a key is remembered at least, in microseconds.
@@ -155,22 +155,19 @@ impl Model {
 
     /// A refusal's figures are those of its position, and too small; of an administrator's they are somebody's.
     fn short(&self, caller: u64, refusal: &Refusal) -> Result<(), String> {
-        let (asked, available, is_so) = match refusal.short {
-            None => return Ok(()),
+        let is_so = match refusal.short {
+            None => true,
             Some(Short::Stock { product, asked, available }) => {
-                (asked, available, self.stock.at(product.into(), refusal.as_of) == available)
+                available < asked && self.stock.at(product.into(), refusal.as_of) == available
             }
             Some(Short::Money { asked, available }) => {
                 let is_own = self.money.at(caller.into(), refusal.as_of) == available;
                 let may_be_anybodys = self.administrators.contains(&caller);
-                let is_so = is_own || may_be_anybodys && self.money.any_at(available, refusal.as_of);
-                (asked, available, is_so)
+                is_too_dear(asked, available)
+                    && (is_own || may_be_anybodys && self.money.any_at(available, refusal.as_of))
             }
         };
-        if is_so && is_short(asked, available) {
-            return Ok(());
-        }
-        Err(format!("{asked} were refused for {available}, which is not so: {refusal:?}"))
+        if is_so { Ok(()) } else { Err(format!("not what there was, or enough: {refusal:?}")) }
     }
 
     /// Who answered a key.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 /// No total may pass it.
 const LIMIT: i64 = (1 << 53) - 1;
 
-/// Whether that is a reason to refuse. What passes every limit is told as the limit, which somebody may have.
-pub const fn is_short(asked: i64, available: i64) -> bool {
+/// Whether so much money is a reason to refuse. What passes every limit is told as the limit, which somebody may have.
+pub const fn is_too_dear(asked: i64, available: i64) -> bool {
     available < asked || asked == LIMIT
 }
 

@@ -1,6 +1,6 @@
 //! What clients were told, against a journal: a shop with five lamps at ten each, and two buyers.
 
-use purser::auditor::facts::{Cause, Entry, Fact, OrderState, Step};
+use purser::auditor::facts::{Cause, Entry, Fact, Key, OrderState, Refusal, Short, Step};
 use purser::auditor::history::Figures;
 use purser::auditor::{Ask, Call, Told, check};
 
@@ -150,6 +150,28 @@ fn a_no_that_was_never_true_while_it_was_asked_is_found_out() {
     shop.explains(&[sale.clone(), poor(70, 60)]);
     shop.contradicts(&[sale.clone(), poor(60, 60)], "never so");
     shop.contradicts(&[sale, poor(101, 100)], "never so");
+}
+
+#[test]
+fn what_passes_every_limit_is_too_dear_for_who_has_the_limit() {
+    let (mut shop, limit) = (Shop::open(), purser::domain::LIMIT);
+    let credit = shop.money(ANN, limit - 100, Cause::Free);
+    let as_of = shop.record(vec![credit]);
+    let refused = |asked| {
+        let told = Told::Poor { asked, available: limit, is_again: false };
+        call(ANN, (1, 2), Ask::Order(vec![(LAMP, 1)]), told)
+    };
+    shop.explains(&[refused(limit)]);
+    shop.contradicts(&[refused(limit - 1)], "never so");
+    shop.record(Vec::new());
+    let short = |asked| Some(Short::Money { asked, available: limit });
+    let entry = shop.journal.last_mut().expect("a record");
+    entry.key = Some(Key { caller: ANN, fingerprint: [0; 16] });
+    entry.refusal = Some(Refusal { as_of, code: "insufficient_balance", short: short(limit) });
+    shop.explains(&[]);
+    let entry = shop.journal.last_mut().expect("a record");
+    entry.refusal = Some(Refusal { as_of, code: "insufficient_balance", short: short(limit - 1) });
+    shop.contradicts(&[], "not what there was");
 }
 
 #[test]

@@ -115,11 +115,19 @@ fn cards_that_wait_are_listed_and_taken_back() {
 #[test]
 fn who_hands_in_without_a_sound_token_is_asked_for_that_of_the_cards_user() {
     with_accounts(|server| {
-        let mut hand_in = command(server, &server.buyer(0), &["hand-in", "--country", "DE"]);
-        hand_in.env("PURSER_TOKEN", "none");
-        let ended = run_reading(hand_in, "OK1X1");
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.stderr.contains("give the token of the cards' user by PURSER_TOKEN"), "{ended:?}");
+        let (user, path) = (server.buyer(0), file(server, "code,country\nOK1X2,DE\n"));
+        let hand_in: &[&str] = &["hand-in", "--country", "DE"];
+        let waiting: &[&str] = &["hand-in", "--country", "DE", "--wait", "5"];
+        for arguments in [hand_in, waiting, &["batch", path.to_str().expect("a path")]] {
+            let mut command = command(server, &user, arguments);
+            command.env("PURSER_TOKEN", "none");
+            let ended = run_reading(command, "OK1X1");
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            assert!(
+                ended.stderr.contains("give the token of the cards' user by PURSER_TOKEN"),
+                "{arguments:?}: {ended:?}"
+            );
+        }
     });
 }
 

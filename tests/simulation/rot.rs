@@ -1,14 +1,12 @@
-//! Rot: a copy of a journal that nobody has open, one bit of which has turned. It is noticed, or lies where nothing was ever written,
-//! or makes the last frame look as if a crash had cut it short; it is never believed.
+//! Rot: a copy of a journal that nobody has open, one bit of which has turned. It is noticed, or lies behind the last
+//! whole frame, or makes the last frame look as if a crash had cut it short; it is never believed.
 
 use super::chance::Chance;
-use super::run::Run;
-use purser::domain::{Record, Seq};
+use super::run::{Run, read};
 use purser::engine::{Engine, EngineOptions, StartError};
 use purser::journal::ReadError;
 use purser::journal::disk::Disk;
 use purser::journal::frame::{self, Found};
-use purser::journal::reader::{self, Survey};
 use purser::journal::segment::{self, HEADER_BYTES};
 use purser::journal::simulated::SimulatedDisk;
 use std::cell::RefCell;
@@ -133,13 +131,4 @@ impl Image {
         }
         disk
     }
-}
-
-fn read(disk: &SimulatedDisk) -> Result<(Vec<Record>, Survey), ReadError> {
-    let mut records = Vec::new();
-    let survey = reader::read(disk, Seq::new(1), |record, _| {
-        records.push(record);
-        Ok(())
-    })?;
-    Ok((records, survey))
 }

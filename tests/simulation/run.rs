@@ -14,8 +14,9 @@ use super::store::{self, LineFigures, Lost, SimulatedStore};
 use actix_rt::System;
 use purser::auditor::{self, Call};
 use purser::domain::{Record, Seq};
+use purser::journal::ReadError;
 use purser::journal::disk::Disk;
-use purser::journal::reader;
+use purser::journal::reader::{self, Survey};
 use purser::journal::simulated::{Fault, Kind, SimulatedDisk};
 use std::cell::RefCell;
 use std::path::Path;
@@ -74,14 +75,10 @@ impl Run {
 
     /// What the disk holds continues what was seen to be durable, and changes none of it.
     pub fn compare(&mut self, disk: &SimulatedDisk) {
-        let mut records = Vec::new();
-        let read = reader::read(disk, Seq::new(1), |record, _| {
-            records.push(record);
-            Ok(())
-        });
-        if let Err(error) = read {
-            return self.object(format!("the journal cannot be read: {error}"));
-        }
+        let records = match read(disk) {
+            Ok((records, _)) => records,
+            Err(error) => return self.object(format!("the journal cannot be read: {error}")),
+        };
         let known = self.witness.len() as u64;
         if let Some(first) = records.first()
             && first.seq.get() > known + 1
@@ -132,6 +129,16 @@ impl Run {
             self.object(wrong);
         }
     }
+}
+
+/// All records that a disk holds, in order, and where they stand.
+pub fn read(disk: &SimulatedDisk) -> Result<(Vec<Record>, Survey), ReadError> {
+    let mut records = Vec::new();
+    let survey = reader::read(disk, Seq::new(1), |record, _| {
+        records.push(record);
+        Ok(())
+    })?;
+    Ok((records, survey))
 }
 
 /// What came of a run.

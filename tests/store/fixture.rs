@@ -74,6 +74,10 @@ impl Fixture {
         Self { store: Arc::new(store), place: Place::Postgres { _server: server, url } }
     }
 
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.place, Place::Sqlite(_))
+    }
+
     /// Another, new store of the same kind.
     pub async fn sibling(&self) -> Self {
         match self.place {
